@@ -1,0 +1,1 @@
+"""The example pipelines, each with its models, its generator and its faults."""

@@ -1,0 +1,1 @@
+"""The insurance claims pipeline: its models, the claims that feed it, and the faults that can befall it."""
