@@ -1,0 +1,32 @@
+# Each target prepares .venv first (once, about a minute) and uses it again as long as pyproject.toml is the same.
+.DEFAULT_GOAL := help
+.PHONY: help prepare demo test check format bench clean
+
+PYTHON := .venv/bin/python
+FAULT ?= classifier
+SEED ?= 0
+
+help:  ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+prepare:  ## Create .venv, or bring it up to pyproject.toml
+	@.ci/prepare
+
+demo: prepare  ## Break the claims pipeline and find the fault (FAULT=classifier|amounts|slow|failing|witnesses|none SEED=0)
+	@$(PYTHON) -m experiments.demo --fault '$(FAULT)' --seed '$(SEED)' --out build/demo
+
+test: prepare  ## Run every test
+	@$(PYTHON) -m pytest
+
+check: prepare  ## Check format, lint, types and layers
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports --no-logo
+
+format: prepare  ## Format the code and mend what the linter can mend
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+clean:  ## Remove what runs left behind, but not .venv
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
