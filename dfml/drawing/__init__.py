@@ -1,0 +1,1 @@
+"""Pictures as SVG text: a pipeline's graph and a request's waterfall, for pages, reports and notebooks."""
