@@ -27,7 +27,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class PipelineStatus:
-    """One loaded pipeline. ``reason`` says why it is not ready; ``synchronous`` is whether it has an output to answer."""
+    """One loaded pipeline: ``reason`` says why it is not ready, ``synchronous`` whether it has an output to answer."""
 
     name: str
     version: int
