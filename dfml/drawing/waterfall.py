@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dfml.drawing.axis import spell_ms, tick_step
 from dfml.drawing.svg import FONT, Tone, clean, colour, element, number, text, text_width, theme_css
 
 ROW_PX = 30.0
@@ -64,22 +65,6 @@ def bars_svg(bars: Sequence[Bar], *, title: str) -> str:
         *(_tick(left + index * step * scale, height, spell_ms(index * step)) for index in range(n_ticks + 1)),
         *rows,
     )
-
-
-def tick_step(span: float) -> float:
-    """Return the round step (1, 2 or 5 times a power of ten) that cuts a span into at most six parts."""
-    rough = span / 6
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-
-
-def spell_ms(time_ms: float) -> str:
-    """Return a duration with three digits in the unit that suits it."""
-    if time_ms >= 1000:
-        return f"{time_ms / 1000:.3g} s"
-    if time_ms >= 1 or time_ms == 0:
-        return f"{time_ms:.3g} ms"
-    return f"{time_ms * 1000:.3g} µs"
 
 
 def _shorten(words: str, n_letters: int) -> str:
