@@ -1,1 +1,1 @@
-"""Where requests enter and leave: the model gateway, the pipeline gateway and its REST face."""
+"""The gateways: the model gateway calls models, the pipeline gateway takes requests and answers them."""

@@ -1,0 +1,1 @@
+"""The machine of dfml: firing rules, workers, runtimes and gateways."""

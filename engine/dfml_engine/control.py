@@ -1,0 +1,184 @@
+"""Control as data: specs are loaded and unloaded by appending to the control topics; status is read from them.
+
+Nothing here needs a running engine: what is loaded while none runs is found by the next one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dfml.clock import Clock, wall_clock_ms
+from dfml.errors import ConflictError, NotFoundError
+from dfml.log.base import Cleanup, Log, TopicConfig
+from dfml.record import Append, TopicName, TopicPartition
+from dfml.spec.schema import AnyResource, Model, Pipeline
+from dfml.topics import Topics
+from dfml_engine.registry import LoadedSpec, PartStatus, Registry
+
+READ_RECORDS = 2_000
+ENGINE_PART = "engine"
+MODEL_PART = "model-gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceStatus:
+    """Whether a loaded resource does its work, and if not why."""
+
+    kind: str
+    name: str
+    version: int
+    ready: bool
+    reason: str
+
+
+class Control:
+    """Loads, unloads and tells the status, on any log.
+
+    Parameters
+    ----------
+    log : Log
+        The log.
+    topics : Topics
+        The namespace.
+    partitions : int
+        The partition count of data topics made here; the same for all of a namespace.
+    """
+
+    def __init__(self, log: Log, topics: Topics, *, partitions: int = 1, clock: Clock = wall_clock_ms) -> None:
+        self._log = log
+        self._topics = topics
+        self._partitions = partitions
+        self._clock = clock
+
+    def prepare(self) -> None:
+        """Make the topics of the namespace that every part needs.
+
+        Raises
+        ------
+        ConflictError
+            If the namespace has another partition count.
+        """
+        self._check_partitions()
+        compacted = (self._topics.specs, self._topics.status)
+        self._log.create_topics([TopicConfig(name, 1, cleanup=Cleanup.COMPACT) for name in compacted])
+        shared = (self._topics.errors, self._topics.fates, self._topics.workers)
+        self._log.create_topics([TopicConfig(name, self._partitions) for name in shared])
+
+    def _check_partitions(self) -> None:
+        there = self._log.topics().get(self._topics.errors)
+        if there is not None and there.partitions != self._partitions:
+            msg = (
+                f"topic '{there.name}' has {there.partitions} partitions, the setting partitions is {self._partitions}; "
+                f"all topics of a namespace have the same count: set partitions to {there.partitions}"
+            )
+            raise ConflictError(msg)
+
+    def load(self, resources: Sequence[AnyResource]) -> list[LoadedSpec]:
+        """Load resources: models first, then what refers to them. What is loaded unchanged keeps its version.
+
+        Returns
+        -------
+        list of LoadedSpec
+            In the order given.
+        """
+        self.prepare()
+        registry = self._read()
+        loaded = [self._versioned(resource, registry) for resource in resources]
+        self._create_topics(resources)
+        changed = [
+            spec for spec in loaded if registry.versions.get((spec.kind, spec.name), {}).get(spec.version) is None
+        ]
+        ordered = sorted(changed, key=lambda spec: {"Model": 0, "Pipeline": 1}.get(spec.kind, 2))
+        if ordered:
+            self._log.append([spec.to_append(self._topics) for spec in ordered])
+        return loaded
+
+    def _versioned(self, resource: AnyResource, registry: Registry) -> LoadedSpec:
+        newest = registry.newest(resource.kind, resource.name)
+        if newest is not None and newest.resource == resource:
+            return newest
+        version = registry.highest.get((resource.kind, resource.name), 0) + 1
+        return LoadedSpec(resource.kind, resource.name, version, resource, self._clock())
+
+    def _create_topics(self, resources: Sequence[AnyResource]) -> None:
+        names: list[TopicName] = []
+        for resource in resources:
+            match resource:
+                case Pipeline():
+                    names += [self._topics.pipeline_inputs(resource.name), self._topics.pipeline_outputs(resource.name)]
+                    for step in resource.spec.steps:
+                        names += [self._topics.model_inputs(step.name), self._topics.model_outputs(step.name)]
+                case Model():
+                    names += [self._topics.model_inputs(resource.name), self._topics.model_outputs(resource.name)]
+                case _:
+                    pass
+        self._log.create_topics([TopicConfig(name, self._partitions) for name in dict.fromkeys(names)])
+
+    def unload(self, kind: str, name: str) -> None:
+        """Unload every version of a resource; requests under way finish.
+
+        Raises
+        ------
+        NotFoundError
+            If it is not loaded.
+        """
+        registry = self._read()
+        versions = registry.versions.get((kind, name))
+        if not versions:
+            loaded = ", ".join(f"{spec.kind} {spec.name}" for spec in registry.all_newest()) or "nothing"
+            msg = f"{kind} '{name}' is not loaded; loaded are: {loaded}"
+            raise NotFoundError(msg)
+        self._log.append([Append(self._topics.specs, 0, spec.key.encode(), b"") for spec in versions.values()])
+
+    def specs(self) -> list[LoadedSpec]:
+        """Return the newest version of everything loaded."""
+        return self._read().all_newest()
+
+    def status(self, name: str | None = None) -> list[ResourceStatus]:
+        """Return the status of the resources of that name, or of all."""
+        registry = self._read()
+        return [_status(spec, registry) for spec in registry.all_newest() if name in {None, spec.name}]
+
+    def _read(self) -> Registry:
+        registry = Registry(self._topics)
+        known = self._log.topics()
+        places = [TopicPartition(topic, 0) for topic in registry.topics() if topic in known]
+        ends = self._log.end(places)
+        reader = self._log.reader()
+        try:
+            reader.assign(self._log.beginning(places))
+            while any(position < ends[place] for place, position in reader.positions().items()):
+                registry.handle(reader.poll(READ_RECORDS, 1.0))
+        finally:
+            reader.close()
+        return registry
+
+
+def _status(spec: LoadedSpec, registry: Registry) -> ResourceStatus:
+    match spec.kind:
+        case "Model":
+            reason = part_problem(registry, spec, MODEL_PART)
+        case "Pipeline":
+            reason = pipeline_problem(registry, spec)
+        case _:
+            reason = part_problem(registry, spec, ENGINE_PART)
+    return ResourceStatus(spec.kind, spec.name, spec.version, not reason, reason)
+
+
+def part_problem(registry: Registry, spec: LoadedSpec, part: str) -> str:
+    """Return why a part does not serve this version of a resource, or "" when it does."""
+    status: PartStatus | None = registry.statuses.get((spec.kind, spec.name, part))
+    if status is None or status.version < spec.version:
+        return f"no {part} has taken it up yet"
+    return "" if status.ready else status.reason
+
+
+def pipeline_problem(registry: Registry, spec: LoadedSpec) -> str:
+    """Return why a pipeline cannot answer, or "": the engine must run it and every step's model be loaded."""
+    problems = [part_problem(registry, spec, ENGINE_PART)]
+    for step in spec.pipeline.spec.steps:
+        model = registry.newest("Model", step.name)
+        if model is None:
+            problems.append(f"model '{step.name}' is not loaded")
+        else:
+            problems.append(part_problem(registry, model, MODEL_PART))
+    return "; ".join(problem for problem in problems if problem)

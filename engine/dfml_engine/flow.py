@@ -1,0 +1,86 @@
+"""One request on its way through one version of a pipeline: which rules fired, which wait, for what.
+
+A flow is only a memory of what was read lately. It is made anew from the records when a worker starts over, and
+forgotten when every rule has fired or can fire no more.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from dfml.inference.codec import Message
+from dfml.record import Headers, Record
+from dfml_engine.topology import FiringRule, Topology
+
+
+class Ending(Enum):
+    """How a rule ended for one request; the text is the fate of a record that comes later."""
+
+    FIRED = "duplicate"
+    CLOSED = "join window closed"
+    IMPOSSIBLE = "upstream dropped"
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A record that came for a rule, and its message once it was parsed."""
+
+    record: Record
+    message: Message | None = None
+
+
+@dataclass(slots=True)
+class Gathering:
+    """What one rule has so far for one request and visit."""
+
+    rule: FiringRule
+    visit: int
+    close_ms: int
+    arrivals: dict[int, Arrival] = field(default_factory=dict)
+    arrived: int = 0
+    never: int = 0
+    fired: bool = False
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def resolved(self) -> bool:
+        """Whether every slot has its record or will never have one."""
+        return self.arrived | self.never == self.rule.data_mask | self.rule.trigger_mask
+
+    def waiting_for(self) -> tuple[str, ...]:
+        """Return the slots that are still open, as references."""
+        gone = self.arrived | self.never
+        return tuple(source.name for slot, source in enumerate(self.rule.slots) if not gone >> slot & 1)
+
+    def lacking(self) -> tuple[str, ...]:
+        """Return what kept the rule from firing: tensors that were filtered, slots that stayed empty."""
+        empty = (source.name for slot, source in enumerate(self.rule.slots) if not self.arrived >> slot & 1)
+        return tuple(self.missing) or tuple(empty)
+
+    def data(self) -> list[tuple[int, Arrival]]:
+        """Return the arrivals whose payload flows, in the order of the spec (of an ``any`` join only the first)."""
+        own = [(slot, arrival) for slot, arrival in self.arrivals.items() if slot < len(self.rule.sources)]
+        return own[:1] if self.rule.join.value == "any" else sorted(own, key=lambda pair: pair[0])
+
+    def used(self) -> list[Arrival]:
+        """Return the arrivals that the firing is made from: the data that flows and the triggers that let it."""
+        triggers = [arrival for slot, arrival in self.arrivals.items() if slot >= len(self.rule.sources)]
+        return [arrival for _, arrival in self.data()] + triggers
+
+
+@dataclass(slots=True)
+class Flow:
+    """The rules of one topology for one request. Keys of ``gatherings`` and ``ended`` are (rule index, visit)."""
+
+    topology: Topology
+    request: bytes
+    headers: Headers
+    born_ms: int
+    gatherings: dict[tuple[int, int], Gathering] = field(default_factory=dict)
+    ended: dict[tuple[int, int], Ending] = field(default_factory=dict)
+    failed: bool = False
+    lacks: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no rule can fire any more (never true in a cyclic pipeline, which ends by age)."""
+        return not self.topology.cyclic and len(self.ended) == len(self.topology.rules)

@@ -1,0 +1,465 @@
+"""The core of the pipeline gateway: submit, await, cancel, look up. The faces (REST, gRPC) are thin around it.
+
+A request is accepted once its record is on the pipeline's inputs; from then on no crash loses it, and its answer is
+found by its id. A caller that sends the same request again under the same id gets the same answer; another request
+under a used id is refused.
+"""
+
+import asyncio
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from zlib import crc32
+
+from dfml import headers as h
+from dfml.clock import Clock
+from dfml.errors import ConflictError, DeadlineError, NotFoundError, OverloadedError
+from dfml.inference.oip_pb2 import InferRequest
+from dfml.log.base import Log
+from dfml.record import Append, Headers, Position, Record, TopicName, TopicPartition
+from dfml.topics import Topics
+from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
+from dfml_engine.gateways.waiting import RequestKey, read_range, waiting_for
+from dfml_engine.outcome import Outcome
+from dfml_engine.topology import Topology
+from dfml_engine.writing import Writer
+
+REMEMBER_MS = 600_000
+"""How far back answers are remembered after a start, so that a caller's second try is recognised."""
+REMEMBER_REQUESTS = 100_000
+"""How many ended requests are remembered by id; older ones are found in the log, more slowly."""
+DIGEST_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineGatewayOptions:
+    """Limits: partition numbers, the default deadline (milliseconds), requests on their way at once."""
+
+    partitions: int = 1
+    request_timeout_ms: int = 30_000
+    max_outstanding_requests: int = 10_000
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request on its way. ``answer`` is what its callers wait for."""
+
+    key: tuple[str, str]
+    partition: int
+    version: int
+    digest: bytes
+    since_ms: int
+    deadline_ms: int | None
+    answer: "asyncio.Future[Answer] | None" = None
+    accepted: "asyncio.Future[None] | None" = None
+    on_log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """Where a request's answer is; ``digest`` recognises the same request sent again."""
+
+    position: Position
+    digest: bytes
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """A pipeline that can be called: its newest topology and how it stands."""
+
+    topology: Topology
+    status: PipelineStatus
+    versions: dict[int, Topology] = field(default_factory=dict)
+
+
+class PipelineGateway:
+    """Takes requests, awaits answers. Everything is called on one event loop.
+
+    Parameters
+    ----------
+    log : Log
+        Read for look-ups and for what a late request waits for; never on the way of a request.
+    topics : Topics
+        The namespace.
+    options : PipelineGatewayOptions
+        Limits.
+    submit : callable
+        Takes an outcome to be written.
+    clock : Clock
+        Milliseconds since the epoch.
+    """
+
+    group = "pipeline-gateway"
+
+    def __init__(
+        self,
+        log: Log,
+        topics: Topics,
+        options: PipelineGatewayOptions,
+        submit: Callable[[Outcome], None],
+        clock: Clock,
+    ) -> None:
+        self._log = log
+        self._topics = topics
+        self._options = options
+        self._submit = submit
+        self._clock = clock
+        self._writer = Writer(topics)
+        self._loaded: dict[str, _Loaded] = {}
+        self._statuses: dict[str, PipelineStatus] = {}
+        self._open: dict[tuple[str, str], _Open] = {}
+        self._ended: OrderedDict[tuple[str, str], _Ended] = OrderedDict()
+        self._read: frozenset[TopicName] = frozenset({topics.errors})
+        self._draining = False
+
+    # -- specs --------------------------------------------------------------------------------------------------------
+
+    def load(self, topology: Topology) -> None:
+        """Take requests for this version of a pipeline from now on; it is not ready until told so."""
+        before = self._loaded.get(topology.pipeline)
+        versions = dict(before.versions) if before else {}
+        versions[topology.version] = topology
+        newest = versions[max(versions)]
+        synchronous = newest.output_rule() is not None
+        status = PipelineStatus(topology.pipeline, newest.version, ready=False, synchronous=synchronous)
+        self._loaded[topology.pipeline] = _Loaded(newest, status, versions)
+        self._statuses[topology.pipeline] = status
+        self._read |= {self._topics.pipeline_outputs(topology.pipeline)}
+
+    def set_ready(self, pipeline: str, reason: str) -> None:
+        """Say whether a pipeline can answer: ``reason`` is empty when it is ready."""
+        loaded = self._loaded.get(pipeline)
+        if loaded is not None:
+            version, synchronous = loaded.topology.version, loaded.status.synchronous
+            loaded.status = PipelineStatus(pipeline, version, not reason, reason, synchronous)
+            self._statuses[pipeline] = loaded.status
+
+    def unload(self, pipeline: str) -> None:
+        """Take no more requests for a pipeline; those on their way are answered still."""
+        self._loaded.pop(pipeline, None)
+        self._statuses.pop(pipeline, None)
+
+    def pipelines(self) -> Mapping[str, PipelineStatus]:
+        """Return the pipelines by name."""
+        return self._statuses
+
+    def ready(self) -> bool:
+        """Return whether requests are taken."""
+        return not self._draining
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests are on their way."""
+        return len(self._open)
+
+    def drain(self) -> None:
+        """Take no more requests."""
+        self._draining = True
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def submit(self, pipeline: str, request: InferRequest, options: SubmitOptions) -> Submission:
+        """Send a request on its way.
+
+        Raises
+        ------
+        NotFoundError, ConflictError, OverloadedError
+            As the interface says; a pipeline that is not ready yet is an OverloadedError too: it may be soon.
+        """
+        loaded = self._admit(pipeline)
+        request_id = options.request_id or request.id or _new_request_id()
+        request.id = request_id
+        request.model_name = pipeline
+        value = request.SerializeToString(deterministic=True)
+        key, digest = (pipeline, request_id), blake2b(value, digest_size=DIGEST_BYTES).digest()
+        submission = Submission(pipeline, request_id)
+        if self._known(key, digest):
+            return submission
+        now_ms = self._clock()
+        deadline_ms = now_ms + options.timeout_ms if options.timeout_ms is not None else None
+        partition = crc32(request_id.encode()) % self._options.partitions
+        opened = _Open(key, partition, loaded.topology.version, digest, now_ms, deadline_ms)
+        self._open[key] = opened
+        headers = self._headers(loaded.topology, request_id, options.headers, deadline_ms)
+        topic = self._topics.pipeline_inputs(pipeline)
+        append = Append(topic, partition, request_id.encode(), value, headers)
+        self._submit(
+            Outcome(
+                appends=[append],
+                written=lambda _: self._written(opened),
+                refused=lambda error: self._refused(opened, error),
+            )
+        )
+        return submission
+
+    def _admit(self, pipeline: str) -> _Loaded:
+        loaded = self._loaded.get(pipeline)
+        if loaded is None:
+            known = ", ".join(sorted(self._loaded)) or "none"
+            msg = f"there is no pipeline '{pipeline}'; loaded are: {known}"
+            raise NotFoundError(msg)
+        if not loaded.status.ready:
+            msg = f"pipeline '{pipeline}' is not ready: {loaded.status.reason or 'it is being loaded'}"
+            raise OverloadedError(msg)
+        if self._draining:
+            msg = "the gateway is shutting down"
+            raise OverloadedError(msg)
+        if len(self._open) >= self._options.max_outstanding_requests:
+            msg = f"{len(self._open)} requests are on their way, which is the limit (max_outstanding_requests)"
+            raise OverloadedError(msg)
+        return loaded
+
+    def _known(self, key: tuple[str, str], digest: bytes) -> bool:
+        """Whether this very request is on its way or ended already; another one under its id is refused."""
+        before = self._open.get(key) or self._ended.get(key)
+        if before is None:
+            return False
+        if before.digest != digest:
+            msg = f"request id '{key[1]}' was used before for another request to pipeline '{key[0]}'; give a new id"
+            raise ConflictError(msg)
+        return True
+
+    def _headers(self, topology: Topology, request_id: str, given: Headers, deadline_ms: int | None) -> Headers:
+        own: Headers = (
+            (h.PIPELINE, topology.pipeline.encode()),
+            (h.VERSION, b"%d" % topology.version),
+            (h.REQUEST, request_id.encode()),
+        )
+        if deadline_ms is not None:
+            own += ((h.DEADLINE, b"%d" % deadline_ms),)
+        taken = {name for name, _ in own}
+        return own + tuple(header for header in given if header[0] not in taken)
+
+    def _written(self, opened: _Open) -> None:
+        opened.on_log = True
+        if opened.accepted is not None and not opened.accepted.done():
+            opened.accepted.set_result(None)
+
+    def _refused(self, opened: _Open, error: Exception) -> None:
+        self._open.pop(opened.key, None)
+        told = OverloadedError(f"the request could not be written to the log: {error}")
+        for future in (opened.accepted, opened.answer):
+            if future is not None and not future.done():
+                future.set_exception(told)
+
+    async def accepted(self, submission: Submission) -> None:
+        """Wait until the request is on the log.
+
+        Raises
+        ------
+        OverloadedError
+            If the log did not take it.
+        """
+        opened = self._open.get((submission.pipeline, submission.request_id))
+        if opened is None or opened.on_log:
+            return
+        if opened.accepted is None:
+            opened.accepted = asyncio.get_running_loop().create_future()
+        await asyncio.shield(opened.accepted)
+
+    async def result(self, submission: Submission) -> Answer:
+        """Wait for the request's end.
+
+        Raises
+        ------
+        DeadlineError
+            If it does not end in time; the text says what it was waiting for.
+        OverloadedError
+            If the log did not take it.
+        """
+        key = (submission.pipeline, submission.request_id)
+        opened = self._open.get(key)
+        if opened is None:
+            return await self._ended_answer(key)
+        if opened.answer is None:
+            opened.answer = asyncio.get_running_loop().create_future()
+        wait_s = self._seconds_left(opened)
+        try:
+            async with asyncio.timeout(wait_s):
+                return await asyncio.shield(opened.answer)
+        except TimeoutError:
+            waits = await asyncio.to_thread(self._waiting_for, opened)
+            if opened.answer.done():
+                return opened.answer.result()
+            limit = round((opened.deadline_ms or self._clock()) - opened.since_ms)
+            text = f"request '{key[1]}' did not finish within {limit} ms; it waits for {'; '.join(waits)}"
+            raise DeadlineError(text) from None
+
+    def _seconds_left(self, opened: _Open) -> float:
+        deadline_ms = opened.deadline_ms or opened.since_ms + self._options.request_timeout_ms
+        return max(deadline_ms - self._clock(), 0) / 1000
+
+    def cancel(self, submission: Submission) -> None:
+        """Let nobody wait for the answer any more; what is on the log goes its way."""
+        opened = self._open.get((submission.pipeline, submission.request_id))
+        if opened is not None and opened.answer is not None:
+            opened.answer.cancel()
+            opened.answer = None
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def topics(self) -> frozenset[TopicName]:
+        """Return the outputs of every pipeline, and the errors."""
+        return self._read
+
+    def handle(self, batch: Sequence[Record]) -> Outcome:
+        """Answer the callers; a second answer to one request is dropped and said so."""
+        outcome = Outcome(self.group)
+        for record in batch:
+            key = _request_key(record)
+            if key in self._ended:
+                outcome.appends.append(self._writer.drop(record, "", "answered already"))
+            else:
+                self._end(key, record)
+            outcome.offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        return outcome
+
+    def _end(self, key: tuple[str, str], record: Record) -> None:
+        opened = self._open.pop(key, None)
+        self._remember(key, _Ended(record.position, opened.digest if opened else b""))
+        if opened is not None and opened.answer is not None and not opened.answer.done():
+            opened.answer.set_result(self._answer(key[1], record))
+
+    def _remember(self, key: tuple[str, str], ended: _Ended) -> None:
+        self._ended[key] = ended
+        if len(self._ended) > REMEMBER_REQUESTS:
+            self._ended.popitem(last=False)
+
+    def _answer(self, request_id: str, record: Record) -> Answer:
+        if record.topic != self._topics.errors:
+            return Answer(request_id, 200, record.value)
+        status = record.header(h.ERROR_STATUS) or b"500"
+        return Answer(request_id, int(status) if status.isdigit() else 500, record.value)
+
+    def tick(self, now_ms: int) -> Outcome:
+        """Do nothing: deadlines are the callers' own."""
+        return Outcome()
+
+    def wake_ms(self) -> int | None:
+        """Return None: the gateway has nothing due."""
+        return None
+
+    # -- look-up ------------------------------------------------------------------------------------------------------
+
+    async def lookup(self, pipeline: str, request_id: str) -> Answer | Pending:
+        """Return how a request ended or what it waits for, from memory or from the log.
+
+        Raises
+        ------
+        NotFoundError
+            If the pipeline has had no such request.
+        """
+        key = (pipeline, request_id)
+        opened = self._open.get(key)
+        if opened is not None:
+            return Pending(request_id, await asyncio.to_thread(self._waiting_for, opened))
+        if key in self._ended:
+            return await self._ended_answer(key)
+        return await asyncio.to_thread(self._search, pipeline, request_id)
+
+    async def _ended_answer(self, key: tuple[str, str]) -> Answer:
+        ended = self._ended.get(key)
+        if ended is None:
+            msg = f"pipeline '{key[0]}' has had no request '{key[1]}'"
+            raise NotFoundError(msg)
+        return self._answer(key[1], await asyncio.to_thread(self._record_at, ended.position))
+
+    def _record_at(self, position: Position) -> Record:
+        reader = self._log.reader()
+        try:
+            reader.assign({TopicPartition(position.topic, position.partition): position.offset})
+            records = reader.poll(1, 1.0)
+        finally:
+            reader.close()
+        if not records or records[0].offset != position.offset:
+            msg = f"the answer at {position} is not retained any more"
+            raise NotFoundError(msg)
+        return records[0]
+
+    def _waiting_for(self, opened: _Open) -> tuple[str, ...]:
+        loaded = self._loaded.get(opened.key[0])
+        topology = loaded.versions.get(opened.version) if loaded else None
+        if topology is None:
+            return (f"a pipeline that is not loaded any more (version {opened.version})",)
+        key = RequestKey(topology, opened.partition, opened.key[1], opened.since_ms)
+        return waiting_for(self._log, self._topics, key)
+
+    def _search(self, pipeline: str, request_id: str) -> Answer | Pending:
+        """Look for a request in the whole log: its answer, an error, or its entry."""
+        partition = crc32(request_id.encode()) % self._options.partitions
+        entry = self._topics.pipeline_inputs(pipeline)
+        known = self._log.topics()
+        topics = (self._topics.pipeline_outputs(pipeline), self._topics.errors, entry)
+        places = [TopicPartition(topic, partition) for topic in topics if topic in known]
+        found: dict[TopicName, Record] = {}
+        for record in read_range(self._log, self._log.beginning(places)):
+            if record.key == request_id.encode() and _request_key(record)[0] == pipeline:
+                found.setdefault(record.topic, record)
+        began = found.pop(entry, None)
+        if found:
+            return self._answer(request_id, min(found.values(), key=lambda record: record.timestamp_ms))
+        if began is None:
+            msg = f"pipeline '{pipeline}' has had no request '{request_id}'"
+            raise NotFoundError(msg)
+        return Pending(request_id, self._waiting_for(_reopened(began)))
+
+    # -- recovery -----------------------------------------------------------------------------------------------------
+
+    def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
+        """Remember the requests of late: which are on their way, which have ended and where their answer is."""
+        since_ms = self._clock() - REMEMBER_MS
+        outputs = [place for place in starts if place.topic != self._topics.errors]
+        entries = [self._entry_of(place) for place in outputs]
+        places = [place for place in entries if place is not None] + list(starts)
+        if not places:
+            return
+        ends = log.end(places)
+        begins = {
+            place: max(offset, ends[place] - REMEMBER_REQUESTS)
+            for place, offset in log.offsets_at(places, since_ms).items()
+        }
+        records = read_range(log, begins)
+        self._remember_entries(
+            [record for record in records if TopicPartition(record.topic, record.partition) not in starts]
+        )
+        for record in records:
+            place = TopicPartition(record.topic, record.partition)
+            if place in starts and record.offset < starts[place]:
+                key = _request_key(record)
+                opened = self._open.pop(key, None)
+                self._remember(key, _Ended(record.position, opened.digest if opened else b""))
+
+    def _entry_of(self, place: TopicPartition) -> TopicPartition | None:
+        ref = self._topics.parse(place.topic)
+        return TopicPartition(self._topics.pipeline_inputs(ref.name), place.partition) if ref else None
+
+    def _remember_entries(self, records: Sequence[Record]) -> None:
+        for record in records:
+            opened = _reopened(record)
+            if opened.key not in self._ended:
+                self._open[opened.key] = opened
+
+
+def _reopened(record: Record) -> _Open:
+    """Make the state of a request from its record on the pipeline's inputs."""
+    deadline = record.header(h.DEADLINE)
+    version = record.header(h.VERSION) or b"0"
+    digest = blake2b(record.value, digest_size=DIGEST_BYTES).digest()
+    deadline_ms = int(deadline) if deadline else None
+    key = _request_key(record)
+    opened = _Open(key, record.partition, int(version), digest, record.timestamp_ms, deadline_ms)
+    opened.on_log = True
+    return opened
+
+
+def _request_key(record: Record) -> tuple[str, str]:
+    pipeline = record.header(h.PIPELINE) or b""
+    return pipeline.decode(errors="replace"), record.key.decode(errors="replace")
+
+
+def _new_request_id() -> str:
+    """Draw an id that sorts by time: 48 bits of milliseconds, 80 random bits, as hex."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"

@@ -1,0 +1,78 @@
+"""What a request is waiting for, told from the log alone.
+
+The records of the request on the pipeline's topics say which rules have fired and which models have answered; the
+topology says what is still to come. Nothing is asked of the engine, so it works when the engine is the one that hangs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dfml import headers as h
+from dfml.log.base import Log
+from dfml.record import Record, TopicName, TopicPartition
+from dfml.topics import Topics
+from dfml_engine.topology import FiringRule, Topology
+
+READ_RECORDS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Where a request is: its pipeline's topology, its partition number, its id, and when it began (ms)."""
+
+    topology: Topology
+    partition: int
+    request: str
+    since_ms: int
+
+
+def request_records(log: Log, topics: Topics, key: RequestKey) -> list[Record]:
+    """Return every record of the request on its pipeline's topics and the errors topic; reads the log since then."""
+    wanted = {rule.sink for rule in key.topology.rules} | {topics.errors, topics.pipeline_inputs(key.topology.pipeline)}
+    wanted |= {topics.model_outputs(model) for model in key.topology.models}
+    known = log.topics()
+    places = [TopicPartition(topic, key.partition) for topic in sorted(wanted) if topic in known]
+    return [
+        record
+        for record in read_range(log, log.offsets_at(places, key.since_ms))
+        if record.key == key.request.encode()
+        and (record.header(h.PIPELINE) or b"").decode(errors="replace") == key.topology.pipeline
+    ]
+
+
+def read_range(log: Log, starts: Mapping[TopicPartition, int]) -> list[Record]:
+    """Read from the given offsets to the present end."""
+    ends = log.end(starts)
+    found: list[Record] = []
+    reader = log.reader()
+    try:
+        reader.assign({place: start for place, start in starts.items() if start < ends[place]})
+        while any(position < ends[place] for place, position in reader.positions().items()):
+            found += reader.poll(READ_RECORDS, 1.0)
+    finally:
+        reader.close()
+    return found
+
+
+def waiting_for(log: Log, topics: Topics, key: RequestKey) -> tuple[str, ...]:
+    """Say what the request waits for, one text for each thing, the models that have not answered first."""
+    records = request_records(log, topics, key)
+    here = {record.topic for record in records}
+    failed = {(record.header(h.STEP) or b"").decode() for record in records if record.topic == topics.errors}
+    called = [
+        f"model '{rule.step}' to answer"
+        for rule in key.topology.rules
+        if rule.step and rule.sink in here and rule.step not in failed
+        if topics.model_outputs(rule.step) not in here
+    ]
+    joins = [text for rule in key.topology.rules if rule.sink not in here and (text := _open_join(rule, here))]
+    return tuple(called + joins) or ("the engine to take it up",)
+
+
+def _open_join(rule: FiringRule, here: set[TopicName]) -> str:
+    """Describe a rule that has some of its sources but not all; "" when it has none."""
+    missing = [source.name for source in rule.slots if source.topic not in here]
+    if not missing or len(missing) == len(rule.slots):
+        return ""
+    name = f"step '{rule.step}'" if rule.step else "the output"
+    return f"{name} to get {', '.join(missing)}"

@@ -1,0 +1,282 @@
+"""The event loop that drives workers on the embedded log.
+
+Appends gather until the loop's next turn; then one commit takes them all, and the workers whose topics they went to get
+the records from memory. Records that another process appended are read from the log, in the same order of offsets: a
+record is handed on from memory only when it is the next one of its topic partition.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from dfml.log.sqlite import SqliteLog
+
+from dfml.clock import Clock, wall_clock_ms
+from dfml.errors import LogError, LogUnavailableError
+from dfml.log.base import Commit
+from dfml.record import Record, TopicName, TopicPartition
+from dfml_engine.outcome import Outcome
+from dfml_engine.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+READ_RECORDS = 500
+"""How many records of other processes are taken at once, so that a turn of the loop stays short."""
+LOOK_S = 0.005
+"""How often the log is looked at for records of other processes; a look that finds nothing costs microseconds."""
+RETRY_S = 0.25
+"""How long a refused write waits before it is tried again."""
+
+
+class EventLoop:
+    """Drives workers in one process on one asyncio loop.
+
+    Parameters
+    ----------
+    log : SqliteLog
+        The embedded log.
+    clock : Clock
+        What ``tick`` is told.
+    """
+
+    def __init__(self, log: SqliteLog, clock: Clock = wall_clock_ms) -> None:
+        self._log = log
+        self._clock = clock
+        self._reader = log.reader()
+        self._workers: list[Worker] = []
+        self._readers: dict[TopicName, list[Worker]] = {}
+        self._wanted: dict[int, frozenset[TopicName]] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._outcomes: list[Outcome] = []
+        self._flush_due = False
+        self._wake: asyncio.TimerHandle | None = None
+        self._wake_at_ms: int | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.refusal: LogError | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def add(self, worker: Worker) -> None:
+        """Start a worker from its committed positions; it reads what waits for it in the log by and by."""
+        self._loop = asyncio.get_running_loop()
+        self._workers.append(worker)
+        self.refresh()
+
+    def catch_up(self) -> None:
+        """Hand on everything that is on the log now, at once: for small topics, before others start."""
+        while self._read_some():
+            pass
+
+    def start(self) -> None:
+        """Begin to look for records of other processes and for what is due."""
+        self._looking = asyncio.get_running_loop().create_task(self._look())
+        self._tick()
+
+    async def stop(self) -> None:
+        """Write what has been handed in and stop driving."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._wake is not None:
+            self._wake.cancel()
+        for _ in range(100):
+            if not self._outcomes:
+                break
+            self._flush()
+        self._reader.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything handed in has been written."""
+        return not self._outcomes
+
+    # -- which topics -------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read the topics that workers want now; new ones from their committed positions on."""
+        for number, worker in enumerate(self._workers):
+            wanted = worker.topics()
+            if wanted != self._wanted.get(number):
+                self._add_topics(number, worker, wanted - self._wanted.get(number, frozenset()))
+                self._wanted[number] = wanted
+        self._readers = defaultdict(list)
+        for number, worker in enumerate(self._workers):
+            for topic in self._wanted[number]:
+                self._readers[topic].append(worker)
+        gone = [place for place in self._next if place.topic not in self._readers]
+        self._reader.unassign(gone)
+        for place in gone:
+            del self._next[place]
+
+    def _add_topics(self, number: int, worker: Worker, topics: Iterable[TopicName]) -> None:
+        known = self._log.topics()
+        places = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            if topic in known
+            for partition in range(known[topic].partitions)
+        ]
+        starts = self._log.beginning(places)
+        if worker.group:
+            starts |= self._log.committed(worker.group, places)
+        worker.resume(self._log, starts)
+        for place, start in starts.items():
+            if place not in self._next:
+                self._next[place] = start
+                self._reader.assign({place: start})
+            elif start < self._next[place]:
+                self._deliver_range(worker, place, start)
+
+    def _deliver_range(self, worker: Worker, place: TopicPartition, start: int) -> None:
+        """Give one worker what others have read before it came."""
+        reader = self._log.reader()
+        reader.assign({place: start})
+        end = self._next[place]
+        while reader.positions()[place] < end:
+            batch = [record for record in reader.poll(READ_RECORDS, 0) if record.offset < end]
+            if not batch:
+                break
+            self.submit(worker.handle(batch))
+        reader.close()
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def submit(self, outcome: Outcome) -> None:
+        """Have the outcome written on the loop's next turn. Call it on the loop's own thread."""
+        self._outcomes.append(outcome)
+        if not self._flush_due:
+            self._flush_due = True
+            assert self._loop is not None
+            self._loop.call_soon(self._flush)
+
+    def hand_in(self, make: Callable[[], Outcome]) -> None:
+        """Call ``make`` on the loop's thread and have its outcome written; from any thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(lambda: self.submit(make()))
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        outcomes, self._outcomes = self._outcomes, []
+        if not outcomes:
+            return
+        appends = [append for outcome in outcomes for append in outcome.appends]
+        try:
+            records = self._log.write(appends, _commits(outcomes))
+        except LogError as error:
+            self._refused(outcomes, error)
+            return
+        self.refusal = None
+        at = 0
+        for outcome in outcomes:
+            if outcome.written is not None:
+                outcome.written([record.position for record in records[at : at + len(outcome.appends)]])
+            at += len(outcome.appends)
+        self._hand_on(records)
+
+    def _refused(self, outcomes: Sequence[Outcome], error: LogError) -> None:
+        """Give up the outcomes that can be, keep the others and try again until the log takes them."""
+        if self.refusal is None:
+            logger.error("the log refuses to be written: %s; trying again every %.2f s", error, RETRY_S)
+        self.refusal = error
+        for outcome in outcomes:
+            if outcome.refused is not None:
+                outcome.refused(error)
+        kept = [outcome for outcome in outcomes if outcome.refused is None]
+        if not isinstance(error, LogUnavailableError):
+            logger.critical("the log will not be written again: %s", error)
+        self._outcomes = kept + self._outcomes
+        if self._outcomes and not self._flush_due:
+            self._flush_due = True
+            assert self._loop is not None
+            self._loop.call_later(RETRY_S, self._flush)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def _hand_on(self, records: Sequence[Record]) -> None:
+        """Give appended records to their readers from memory, as far as nothing of another process lies between."""
+        following, moved, missed = self._next, {}, False
+        batch = []
+        for record in records:
+            place = TopicPartition(record.topic, record.partition)
+            expected = following.get(place)
+            if expected == record.offset:
+                following[place] = moved[place] = record.offset + 1
+                batch.append(record)
+            elif expected is not None:
+                missed = True
+        self._reader.assign(moved)
+        self._deliver(batch)
+        if missed:
+            self._read_some()
+
+    def _read_some(self) -> bool:
+        """Read a batch and hand it on; return whether more may wait."""
+        records = self._reader.poll(READ_RECORDS, 0)
+        if records:
+            self._take_read(records)
+        return len(records) == READ_RECORDS
+
+    def _take_read(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        self._deliver(records)
+
+    def _deliver(self, records: Sequence[Record]) -> None:
+        batches: dict[int, list[Record]] = {}
+        for record in records:
+            for worker in self._readers.get(record.topic, ()):
+                batches.setdefault(id(worker), []).append(record)
+        for worker in self._workers:
+            batch = batches.get(id(worker))
+            if batch:
+                outcome = worker.handle(batch)
+                if outcome:
+                    self.submit(outcome)
+                self._wake_by(worker.wake_ms())
+        if any(worker.topics() is not self._wanted[number] for number, worker in enumerate(self._workers)):
+            self.refresh()
+
+    async def _look(self) -> None:
+        """Read what other processes append, a batch a turn so that requests in this process go on."""
+        while True:
+            more = False
+            try:
+                more = self._read_some()
+            except LogUnavailableError:
+                logger.exception("the log cannot be read; trying again")
+            await asyncio.sleep(0 if more else LOOK_S)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def _wake_by(self, at_ms: int | None) -> None:
+        if at_ms is None or (self._wake_at_ms is not None and self._wake_at_ms <= at_ms):
+            return
+        if self._wake is not None:
+            self._wake.cancel()
+        assert self._loop is not None
+        self._wake_at_ms = at_ms
+        delay = max(at_ms - self._clock(), LOOK_S * 1000) / 1000
+        self._wake = self._loop.call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        """Let workers do what is due, once everything that had been appended has been read."""
+        self._wake, self._wake_at_ms = None, None
+        now_ms = self._clock()
+        if self._read_some():
+            self._wake_by(now_ms)
+            return
+        for worker in self._workers:
+            outcome = worker.tick(now_ms)
+            if outcome:
+                self.submit(outcome)
+            self._wake_by(worker.wake_ms())
+
+
+def _commits(outcomes: Sequence[Outcome]) -> list[Commit]:
+    offsets: dict[str, dict[TopicPartition, int]] = {}
+    for outcome in outcomes:
+        if outcome.offsets:
+            offsets.setdefault(outcome.group, {}).update(outcome.offsets)
+    return [Commit(group, moved) for group, moved in offsets.items()]

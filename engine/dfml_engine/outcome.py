@@ -1,0 +1,24 @@
+"""What a worker gives back: records to append and positions to commit, as one unit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dfml.record import Append, Position, TopicPartition
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Records to be written and positions to be committed together, for one group.
+
+    ``written`` is called with the records' positions once the unit is on the log. When the log refuses the unit and
+    ``refused`` is given, it is called with the error and the unit is given up; otherwise the unit is tried again.
+    """
+
+    group: str = ""
+    appends: list[Append] = field(default_factory=list)
+    offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    written: Callable[[Sequence[Position]], None] | None = None
+    refused: Callable[[Exception], None] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.appends or self.offsets or self.written)

@@ -1,0 +1,184 @@
+"""The registry: what the control topics say is loaded, and what each part says of its state.
+
+Specs live on the compacted topic ``control.specs``: key ``Kind/name/version``, value JSON, empty where the version is
+gone. Status lives on ``control.status``: key ``Kind/name/part``. Every part follows both; there is no other scheduler.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from dfml.log.base import Log
+from dfml.record import Append, Record, TopicName, TopicPartition
+from dfml.spec import dump_resource, resource_from_dict
+from dfml.spec.schema import AnyResource, Experiment, Model, Pipeline
+from dfml.topics import Topics
+from dfml_engine.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSpec:
+    """One version of a resource, as it was loaded. ``loaded_ms`` is milliseconds since the epoch."""
+
+    kind: str
+    name: str
+    version: int
+    resource: AnyResource
+    loaded_ms: int
+
+    @property
+    def key(self) -> str:
+        """The record's key on the specs topic."""
+        return f"{self.kind}/{self.name}/{self.version}"
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The resource as a pipeline."""
+        assert isinstance(self.resource, Pipeline)
+        return self.resource
+
+    @property
+    def model(self) -> Model:
+        """The resource as a model."""
+        assert isinstance(self.resource, Model)
+        return self.resource
+
+    @property
+    def experiment(self) -> Experiment:
+        """The resource as an experiment."""
+        assert isinstance(self.resource, Experiment)
+        return self.resource
+
+    def to_append(self, topics: Topics) -> Append:
+        """Make the record that loads this spec."""
+        value = {
+            "kind": self.kind,
+            "name": self.name,
+            "version": self.version,
+            "resource": dump_resource(self.resource),
+            "loaded_ms": self.loaded_ms,
+        }
+        return Append(topics.specs, 0, self.key.encode(), orjson.dumps(value))
+
+    @classmethod
+    def from_record(cls, record: Record) -> "LoadedSpec":
+        """Read a record of the specs topic.
+
+        Raises
+        ------
+        ValueError, KeyError, SpecError
+            If the record is not one of ours.
+        """
+        value = orjson.loads(record.value)
+        resource = resource_from_dict(value["resource"])
+        return cls(value["kind"], value["name"], value["version"], resource, value["loaded_ms"])
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatus:
+    """What one part of the house says of one resource's version."""
+
+    kind: str
+    name: str
+    version: int
+    part: str
+    ready: bool
+    reason: str
+
+    def to_append(self, topics: Topics) -> Append:
+        """Make the record that says so."""
+        value = {
+            "kind": self.kind,
+            "name": self.name,
+            "version": self.version,
+            "part": self.part,
+            "ready": self.ready,
+            "reason": self.reason,
+        }
+        return Append(topics.status, 0, f"{self.kind}/{self.name}/{self.part}".encode(), orjson.dumps(value))
+
+
+class SpecListener(Protocol):
+    """What wants to hear of specs."""
+
+    def spec_loaded(self, spec: LoadedSpec) -> None:
+        """Take a new version of a resource."""
+
+    def spec_unloaded(self, kind: str, name: str) -> None:
+        """Take note that a resource is gone."""
+
+
+class Registry:
+    """A worker without a group that follows the control topics from their beginning."""
+
+    group = ""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+        self._listeners: list[SpecListener] = []
+        self.versions: dict[tuple[str, str], dict[int, LoadedSpec]] = {}
+        self.highest: dict[tuple[str, str], int] = {}
+        self.statuses: dict[tuple[str, str, str], PartStatus] = {}
+        self.unreadable: list[str] = []
+
+    def listen(self, listener: SpecListener) -> None:
+        """Tell the listener of every spec that comes from now on."""
+        self._listeners.append(listener)
+
+    def newest(self, kind: str, name: str) -> LoadedSpec | None:
+        """Return the newest version of a resource, or None when it is not loaded."""
+        versions = self.versions.get((kind, name))
+        return versions[max(versions)] if versions else None
+
+    def all_newest(self, kind: str | None = None) -> list[LoadedSpec]:
+        """Return the newest version of every loaded resource, in order of kind and name."""
+        chosen = sorted(key for key, versions in self.versions.items() if versions and kind in {None, key[0]})
+        return [spec for key in chosen if (spec := self.newest(*key)) is not None]
+
+    def topics(self) -> frozenset[TopicName]:
+        """Return the control topics."""
+        return frozenset({self._topics.specs, self._topics.status})
+
+    def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
+        """Do nothing: the registry writes nothing."""
+
+    def handle(self, batch: Sequence[Record]) -> Outcome:
+        """Take specs and statuses; a record that cannot be read is noted and passed over."""
+        for record in batch:
+            try:
+                self._take(record)
+            except (ValueError, KeyError, TypeError) as error:
+                self._note_unreadable(record, error)
+        return Outcome()
+
+    def tick(self, now_ms: int) -> Outcome:
+        """Do nothing: the registry has no time of its own."""
+        return Outcome()
+
+    def wake_ms(self) -> int | None:
+        """Return None: the registry waits for nothing."""
+        return None
+
+    def _take(self, record: Record) -> None:
+        if record.topic == self._topics.status:
+            status = PartStatus(**orjson.loads(record.value))
+            self.statuses[status.kind, status.name, status.part] = status
+            return
+        kind, name, version = record.key.decode().split("/")
+        highest = self.highest.get((kind, name), 0)
+        self.highest[kind, name] = max(highest, int(version))
+        if record.value:
+            self._loaded(LoadedSpec.from_record(record))
+        elif self.versions.get((kind, name), {}).pop(int(version), None) and not self.versions[kind, name]:
+            for listener in self._listeners:
+                listener.spec_unloaded(kind, name)
+
+    def _loaded(self, spec: LoadedSpec) -> None:
+        self.versions.setdefault((spec.kind, spec.name), {})[spec.version] = spec
+        for listener in self._listeners:
+            listener.spec_loaded(spec)
+
+    def _note_unreadable(self, record: Record, error: Exception) -> None:
+        self.unreadable.append(f"{record.position}: {error}")

@@ -1,0 +1,62 @@
+"""The contract of a runtime, and the choice of one by a model's ``storageUri``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfml.errors import ModelError
+from dfml.spec.schema import Model
+
+Array = NDArray[np.generic] | NDArray[np.object_]
+Tensors = dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a model may know of the request: its id, the record's headers, the request's parameters."""
+
+    request_id: str
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+class Runtime(Protocol):
+    """A loaded model. ``infer`` may be called from several threads at once."""
+
+    def infer(self, inputs: Tensors, context: Context) -> Tensors:
+        """Call the model's code on tensors by name; return tensors by name.
+
+        Raises
+        ------
+        ModelError
+            If the code raises or returns something that is not tensors; the text names the model.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """Where code may come from: folders on the import path, folders that hold trusted artefacts."""
+
+    python_paths: Sequence[Path] = ()
+    artefact_paths: Sequence[Path] = ()
+
+
+def load_runtime(model: Model, options: RuntimeOptions) -> Runtime:
+    """Load a model's code.
+
+    Raises
+    ------
+    ModelError
+        If the code cannot be found, imported or loaded, or no runtime serves its ``storageUri``.
+    """
+    from dfml_engine.runtimes.python import PythonRuntime  # noqa: PLC0415  (a runtime is imported where it is used)
+
+    uri = model.spec.storage_uri
+    if uri.startswith("python:"):
+        return PythonRuntime.load(model, options)
+    msg = f"model '{model.name}': no runtime for storageUri {uri!r}; expected python:package.module:Name"
+    raise ModelError(msg)

@@ -1,0 +1,57 @@
+"""A pool of threads for one model's calls, in which a call that never returns costs a thread and nothing else."""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+MAX_ABANDONED = 32
+"""How many threads may hang at once before the model is called stuck and no more are started."""
+
+
+class CallPool:
+    """Runs calls on daemon threads.
+
+    Daemon threads and a plain queue instead of :mod:`concurrent.futures`: its executor joins every thread at the exit
+    of the process, which would hang with the model.
+    """
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._name = name
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._started = 0
+        self._abandoned = 0
+        for _ in range(threads):
+            self._start_thread()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether so many calls never returned that no thread is added any more."""
+        return self._abandoned >= MAX_ABANDONED
+
+    def submit(self, call: Callable[[], None]) -> None:
+        """Run the call on one of the threads; it must not raise."""
+        self._calls.put(call)
+
+    def replace_thread(self) -> None:
+        """Add a thread in place of one whose call was given up; it ends by itself if the call ever returns."""
+        if not self.stuck:
+            self._abandoned += 1
+            self._start_thread()
+
+    def retire_thread(self) -> None:
+        """Undo :meth:`replace_thread` for a call that returned after all: one thread ends when it is next free."""
+        self._abandoned -= 1
+        self._calls.put(None)
+
+    def close(self) -> None:
+        """Let every thread end once it is free."""
+        for _ in range(self._started):
+            self._calls.put(None)
+
+    def _start_thread(self) -> None:
+        self._started += 1
+        threading.Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()

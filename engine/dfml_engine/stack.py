@@ -1,0 +1,204 @@
+"""The whole stack in one process on one event loop, on the embedded log; the lineage tap is a child process.
+
+``async with Stack(settings) as stack`` starts everything and drains it at the end.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from dfml.clock import Clock, wall_clock_ms
+from dfml.errors import SettingsError
+from dfml.log import open_log
+from dfml.log.sqlite import SqliteLog
+from dfml.settings import Settings
+from dfml.spec.schema import AnyResource
+from dfml.topics import Topics
+from dfml_engine.control import ENGINE_PART, Control, pipeline_problem
+from dfml_engine.gateways.model import ModelGateway, ModelGatewayOptions
+from dfml_engine.gateways.pipeline import PipelineGateway, PipelineGatewayOptions
+from dfml_engine.gateways.rest import RestServer, create_app, serve_rest
+from dfml_engine.loop import EventLoop
+from dfml_engine.outcome import Outcome
+from dfml_engine.registry import LoadedSpec, PartStatus, Registry
+from dfml_engine.runtimes.base import RuntimeOptions
+from dfml_engine.stack_lock import StackLock
+from dfml_engine.worker import EngineWorker
+
+logger = logging.getLogger(__name__)
+
+DRAIN_S = 10.0
+"""How long a stop waits for requests that are on their way."""
+GC_THRESHOLD = 50_000
+"""Allocations before the collector looks at the young: a request makes some hundreds, none of them cyclic."""
+
+
+class Stack:
+    """Engine, model gateway, pipeline gateway with its REST face, and the tap.
+
+    Parameters
+    ----------
+    settings : Settings
+        Everything that can be set. ``log`` must be a SQLite URL.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = wall_clock_ms) -> None:
+        if not settings.log.startswith("sqlite:"):
+            msg = f"log: got {settings.log!r}; a stack in one process needs sqlite:///PATH"
+            raise SettingsError(msg)
+        self.settings = settings
+        self.topics = Topics(settings.prefix, settings.namespace)
+        self._clock = clock
+        self._lock = StackLock(settings.log)
+        self._tap: subprocess.Popen[bytes] | None = None
+        self._rest: RestServer | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start everything; when it returns, requests are answered.
+
+        Raises
+        ------
+        ConflictError
+            If another stack holds the log, or its topics have another partition count.
+        LogError
+            If the log cannot be opened.
+        """
+        self._lock.acquire()
+        self.log = _open(self.settings)
+        self.control = Control(self.log, self.topics, partitions=self.settings.partitions, clock=self._clock)
+        self.control.prepare()
+        self._make_parts()
+        self._start_workers()
+        if self.settings.tap:
+            self._start_tap()
+        app = create_app(self.gateway, max_request_bytes=self.settings.max_request_bytes)
+        self._rest = await serve_rest(app, self.settings.rest_host, self.settings.rest_port)
+        self._lock.announce(self.url)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 50)
+
+    def _make_parts(self) -> None:
+        settings = self.settings
+        self.loop = EventLoop(self.log, self._clock)
+        self.registry = Registry(self.topics)
+        self.engine = EngineWorker(self.topics)
+        runtime = RuntimeOptions(settings.python_paths, settings.artefact_paths)
+        self.models = ModelGateway(
+            self.topics,
+            ModelGatewayOptions(runtime, settings.pool_threads, settings.model_timeout_ms),
+            self.loop.hand_in,
+            self._clock,
+        )
+        limits = PipelineGatewayOptions(
+            settings.partitions, settings.request_timeout_ms, settings.max_outstanding_requests
+        )
+        self.gateway = PipelineGateway(self.log, self.topics, limits, self.loop.submit, self._clock)
+        self.registry.listen(self)
+
+    def _start_workers(self) -> None:
+        """Read all specs first: the other workers need them to know what they read and had written."""
+        self.loop.add(self.registry)
+        self.loop.catch_up()
+        for worker in (self.engine, self.models, self.gateway):
+            self.loop.add(worker)
+        self.loop.start()
+
+    def _start_tap(self) -> None:
+        command = [sys.executable, "-m", "dfml.lineage.tap", "--log", self.settings.log]
+        command += ["--store", str(self.settings.lineage_path), "--parent-pid", str(os.getpid())]
+        command += ["--prefix", self.settings.prefix, "--namespace", self.settings.namespace]
+        self._tap = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    async def stop(self) -> None:
+        """Take no more requests, finish those on their way (at most DRAIN_S seconds), stop the tap last."""
+        self.gateway.drain()
+        async with asyncio.timeout(DRAIN_S) as drained:
+            while self.gateway.outstanding or not self.loop.idle:
+                await asyncio.sleep(0.01)
+                if drained.expired():
+                    break
+        if self._rest is not None:
+            await self._rest.close()
+        self.models.close()
+        await self.loop.stop()
+        if self._tap is not None:
+            self._tap.terminate()
+            await asyncio.to_thread(self._tap.wait)
+        self.log.close()
+        self._lock.release()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # -- use ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def rest_port(self) -> int:
+        """The port that the REST gateway listens on."""
+        assert self._rest is not None
+        return self._rest.port
+
+    @property
+    def url(self) -> str:
+        """The address of the REST gateway."""
+        return f"http://{self.settings.rest_host}:{self.rest_port}"
+
+    def load(self, resources: Sequence[AnyResource]) -> list[LoadedSpec]:
+        """Load resources and take them up at once."""
+        loaded = self.control.load(resources)
+        self.loop.catch_up()
+        return loaded
+
+    # -- specs --------------------------------------------------------------------------------------------------------
+
+    def spec_loaded(self, spec: LoadedSpec) -> None:
+        """Hand a spec to the parts that serve it, and say how that went."""
+        match spec.kind:
+            case "Model":
+                status = self.models.load(spec)
+                if not status.ready:
+                    logger.error("%s", status.reason)
+            case "Pipeline":
+                self.gateway.load(self.engine.load(spec))
+                status = PartStatus("Pipeline", spec.name, spec.version, ENGINE_PART, True, "")
+            case _:
+                status = PartStatus(
+                    spec.kind, spec.name, spec.version, ENGINE_PART, False, "experiments do not run yet"
+                )
+        self.registry.statuses[spec.kind, spec.name, status.part] = status
+        self.loop.submit(Outcome(appends=[status.to_append(self.topics)]))
+        self._refresh_readiness()
+
+    def spec_unloaded(self, kind: str, name: str) -> None:
+        """Take a resource from the parts that serve it."""
+        if kind == "Model":
+            self.models.unload(name)
+        elif kind == "Pipeline":
+            self.gateway.unload(name)
+            self.engine.unload(name, self._clock())
+        self._refresh_readiness()
+
+    def _refresh_readiness(self) -> None:
+        for spec in self.registry.all_newest("Pipeline"):
+            self.gateway.set_ready(spec.name, pipeline_problem(self.registry, spec))
+
+
+def _open(settings: Settings) -> SqliteLog:
+    log = open_log(settings.log, durability=settings.log_durability)
+    assert isinstance(log, SqliteLog)
+    return log

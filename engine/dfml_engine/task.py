@@ -1,0 +1,403 @@
+"""All firing rules for one partition number: records in, firings, fates and errors out.
+
+A task holds no connection and reads no clock: records and times are arguments, what it wants written is collected in
+``appends``. It knows which records it still needs, which gives the positions to commit; ``touched`` names the topics
+whose positions may have moved.
+"""
+
+import heapq
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+from google.protobuf.message import DecodeError
+
+from dfml import headers as h
+from dfml.errors import PayloadError
+from dfml.headers import Identity
+from dfml.inference.codec import Message
+from dfml.inference.oip_pb2 import InferRequest, InferResponse
+from dfml.inference.project import Wanted, merge, merge_response, want_all
+from dfml.record import Append, Record, TopicName
+from dfml_engine.firing import Decision, decide
+from dfml_engine.flow import Arrival, Ending, Flow, Gathering
+from dfml_engine.held import HeldOffsets
+from dfml_engine.topology import OUTPUT, Feed, FiringRule, Source, Topology
+from dfml_engine.writing import Failure, Writer
+
+FLOW_AGE_MS = 120_000
+"""How long a request is remembered at least after its first record: twice the default join window."""
+FINISHED_KEPT = 20_000
+"""How many finished requests are remembered, so that a late duplicate is known as one."""
+
+FlowKey = tuple[str, int, bytes]
+
+
+class Task:
+    """The rules of one partition number.
+
+    Parameters
+    ----------
+    writer : Writer
+        Makes the records.
+    already : set of (TopicName, Identity)
+        What an earlier owner of the partition number had sent on; such a firing is not written again.
+    """
+
+    def __init__(self, writer: Writer, already: set[tuple[TopicName, Identity]] | None = None) -> None:
+        self.appends: list[Append] = []
+        self.touched: set[TopicName] = set()
+        self._held: dict[TopicName, HeldOffsets] = defaultdict(HeldOffsets)
+        self.already = already or set()
+        self._writer = writer
+        self._flows: OrderedDict[FlowKey, Flow] = OrderedDict()
+        self._finished: OrderedDict[FlowKey, None] = OrderedDict()
+        self._windows: list[tuple[int, int, Flow, Gathering]] = []
+        self._order = count()
+
+    # -- positions ----------------------------------------------------------------------------------------------------
+
+    def read(self, record: Record) -> None:
+        """Take note that the record has been handled: the position after it is the next to be read."""
+        self._held[record.topic].next_offset = record.offset + 1
+        self.touched.add(record.topic)
+
+    def hold(self, record: Record) -> None:
+        """Need the record until it is released."""
+        self._held[record.topic].hold(record.offset)
+
+    def release(self, record: Record) -> None:
+        """Need the record once less."""
+        self._held[record.topic].release(record.offset)
+        self.touched.add(record.topic)
+
+    def committable(self, topic: TopicName) -> int:
+        """Return the offset of the topic's oldest record that is still needed."""
+        return self._held[topic].committable
+
+    # -- records in ---------------------------------------------------------------------------------------------------
+
+    def arrive(self, topology: Topology, feeds: Sequence[Feed], record: Record) -> None:
+        """Take a record into the slots it feeds; what fires is added to ``appends``."""
+        flow = self._flow(topology, record)
+        if flow is None:
+            for feed in feeds:
+                self._drop(record, topology.rules[feed.rule], Ending.FIRED.value)
+            return
+        visit = _visit(record) if topology.cyclic else 0
+        arrival = Arrival(record)
+        for feed in feeds:
+            self._fill(flow, feed, visit + feed.turn, arrival)
+        self._forget_if_complete(flow)
+
+    def fail(self, topology: Topology, step: str, record: Record) -> None:
+        """Take note that a step failed for a request (``record`` is on the errors topic): nothing comes of it."""
+        rule = topology.rule_of(step)
+        flow = self._flow(topology, record)
+        if flow is None or rule is None:
+            return
+        flow.failed = True
+        self._give_up_dependants(flow, rule, record, {"outputs"})
+        self._forget_if_complete(flow)
+
+    def close_windows(self, now_ms: int) -> None:
+        """Close the windows that are over and forget what is too old.
+
+        Call it only when every record that was appended before ``now_ms`` has been read: otherwise a window could
+        close on records that were in time but waited in the log.
+        """
+        while self._windows and self._windows[0][0] <= now_ms:
+            _, _, flow, gathering = heapq.heappop(self._windows)
+            if (gathering.rule.index, gathering.visit) in flow.gatherings:
+                self._close(flow, gathering)
+                self._forget_if_complete(flow)
+        self._forget_old(now_ms)
+
+    def next_close_ms(self) -> int | None:
+        """Return when the next window closes."""
+        return self._windows[0][0] if self._windows else None
+
+    def waiting(self) -> Iterable[tuple[bytes, str, tuple[str, ...]]]:
+        """Yield (request, step, what it waits for) of every rule that has something and waits for more."""
+        for flow in self._flows.values():
+            for gathering in flow.gatherings.values():
+                if not gathering.fired:
+                    yield flow.request, gathering.rule.step, gathering.waiting_for()
+
+    # -- filling slots ------------------------------------------------------------------------------------------------
+
+    def _fill(self, flow: Flow, feed: Feed, visit: int, arrival: Arrival) -> None:
+        rule = flow.topology.rules[feed.rule]
+        key = (rule.index, visit)
+        ended = flow.ended.get(key)
+        if ended is not None:
+            self._drop(arrival.record, rule, ended.value)
+            return
+        source = rule.slots[feed.slot]
+        if source.wanted and not self._wanted_here(flow, rule, feed.slot, visit, arrival):
+            return
+        if len(rule.slots) == 1:
+            flow.ended[key] = Ending.FIRED
+            single = Gathering(rule, visit, 0, {feed.slot: arrival}, arrived=1)
+            self._fire(flow, single)
+        else:
+            self._gather(flow, self._gathering(flow, rule, visit, arrival.record.timestamp_ms), feed.slot, arrival)
+
+    def _wanted_here(self, flow: Flow, rule: FiringRule, slot: int, visit: int, arrival: Arrival) -> bool:
+        """Whether the record has the wanted tensors; otherwise it is dropped and its slot stays empty for ever."""
+        source = rule.slots[slot]
+        try:
+            message = _parse(arrival, source)
+        except DecodeError:
+            self._fail_rule(flow, rule, visit, Failure("undecodable", _undecodable(arrival.record, rule)), [arrival])
+            return False
+        missing = source.missing(tensor.name for tensor in message.tensors)
+        if not missing or (len(missing) < len(source.wanted) and not rule.needs_all_tensors(slot)):
+            return True
+        self._drop(arrival.record, rule, "filtered", missing)
+        flow.lacks += missing
+        self._lose(flow, rule, visit, slot, arrival.record, missing)
+        return False
+
+    def _gathering(self, flow: Flow, rule: FiringRule, visit: int, now_ms: int) -> Gathering:
+        key = (rule.index, visit)
+        gathering = flow.gatherings.get(key)
+        if gathering is None:
+            gathering = flow.gatherings[key] = Gathering(rule, visit, now_ms + rule.window_ms)
+            heapq.heappush(self._windows, (gathering.close_ms, next(self._order), flow, gathering))
+        return gathering
+
+    def _gather(self, flow: Flow, gathering: Gathering, slot: int, arrival: Arrival) -> None:
+        rule, bit = gathering.rule, 1 << slot
+        if gathering.arrived & bit:
+            self._drop(arrival.record, rule, Ending.FIRED.value)
+            return
+        if arrival.record.timestamp_ms > gathering.close_ms:
+            self._close(flow, gathering)
+            self._drop(arrival.record, rule, Ending.CLOSED.value)
+            return
+        if gathering.fired:
+            gathering.arrived |= bit
+            self._drop(arrival.record, rule, "superseded")
+            self._end_if_resolved(flow, gathering)
+            return
+        if not gathering.arrived:
+            gathering.close_ms = arrival.record.timestamp_ms + rule.window_ms
+        gathering.arrived |= bit
+        gathering.arrivals[slot] = arrival
+        self.hold(arrival.record)
+        self._decide(flow, gathering)
+
+    def _lose(
+        self, flow: Flow, rule: FiringRule, visit: int, slot: int, record: Record, missing: Sequence[str]
+    ) -> None:
+        """Take note that a slot will never be filled."""
+        key = (rule.index, visit)
+        if key in flow.ended:
+            return
+        gathering = self._gathering(flow, rule, visit, record.timestamp_ms)
+        gathering.never |= 1 << slot
+        gathering.missing += missing
+        if gathering.fired:
+            self._end_if_resolved(flow, gathering)
+        else:
+            self._decide(flow, gathering, record)
+
+    def _decide(self, flow: Flow, gathering: Gathering, cause: Record | None = None, *, closed: bool = False) -> None:
+        match decide(gathering.rule, gathering.arrived, gathering.never, closed=closed):
+            case Decision.FIRE:
+                gathering.fired = True
+                self._fire(flow, gathering)
+                self._drop_unused(gathering)
+                self._end_if_resolved(flow, gathering)
+            case Decision.DROP:
+                self._give_up(flow, gathering, Ending.CLOSED if closed else Ending.IMPOSSIBLE, cause)
+            case Decision.WAIT:
+                pass
+
+    def _close(self, flow: Flow, gathering: Gathering) -> None:
+        if gathering.fired:
+            self._end(flow, gathering, Ending.CLOSED)
+        elif gathering.arrived:
+            self._decide(flow, gathering, closed=True)
+            if gathering.fired:
+                self._end(flow, gathering, Ending.CLOSED)
+
+    # -- endings ------------------------------------------------------------------------------------------------------
+
+    def _end_if_resolved(self, flow: Flow, gathering: Gathering) -> None:
+        if gathering.resolved:
+            self._end(flow, gathering, Ending.FIRED)
+
+    def _end(self, flow: Flow, gathering: Gathering, ending: Ending) -> None:
+        key = (gathering.rule.index, gathering.visit)
+        flow.ended[key] = ending
+        if flow.gatherings.pop(key, None) is not None:
+            for arrival in gathering.arrivals.values():
+                self.release(arrival.record)
+
+    def _drop_unused(self, gathering: Gathering) -> None:
+        """Drop the arrivals that an ``any`` join did not use because it waited for its trigger."""
+        used = {id(arrival) for arrival in gathering.used()}
+        for arrival in gathering.arrivals.values():
+            if id(arrival) not in used:
+                self._drop(arrival.record, gathering.rule, "superseded")
+
+    def _give_up(self, flow: Flow, gathering: Gathering, ending: Ending, cause: Record | None) -> None:
+        rule, arrivals, lacking = gathering.rule, list(gathering.arrivals.values()), gathering.lacking()
+        for arrival in arrivals:
+            self._drop(arrival.record, rule, ending.value, lacking)
+        flow.lacks += [name for name in lacking if name not in flow.lacks]
+        self._end(flow, gathering, ending)
+        witness = cause or arrivals[0].record
+        if rule.step == OUTPUT and rule.sink_port == "outputs":
+            self._tell_caller(flow, rule, ending, witness)
+        self._give_up_dependants(flow, rule, witness, {"inputs", "outputs"})
+
+    def _give_up_dependants(self, flow: Flow, rule: FiringRule, cause: Record, ports: set[str]) -> None:
+        if flow.topology.cyclic:
+            return
+        for feed in flow.topology.dependants[rule.index]:
+            dependant = flow.topology.rules[feed.rule]
+            if dependant.slots[feed.slot].port in ports:
+                self._lose(flow, dependant, 0, feed.slot, cause, ())
+
+    def _tell_caller(self, flow: Flow, rule: FiringRule, ending: Ending, witness: Record) -> None:
+        """Write the error that answers a request which can have no output any more."""
+        if flow.failed:
+            return
+        flow.failed = True
+        name = flow.topology.pipeline
+        lacks = ", ".join(dict.fromkeys(flow.lacks))
+        why = "did not come before the join window closed" if ending is Ending.CLOSED else "never came"
+        text = f"pipeline '{name}' has no output for this request: {lacks} {why}"
+        from_caller = any(lack.startswith(f"{name}.inputs") for lack in flow.lacks)
+        failure = Failure("no_output", text, 400 if from_caller else 500)
+        self._write_failure(flow, rule, 0, failure, [witness])
+
+    def _fail_rule(self, flow: Flow, rule: FiringRule, visit: int, failure: Failure, arrivals: list[Arrival]) -> None:
+        gathering = flow.gatherings.get((rule.index, visit)) or Gathering(rule, visit, 0)
+        self._end(flow, gathering, Ending.IMPOSSIBLE)
+        flow.failed = True
+        records = [arrival.record for arrival in arrivals]
+        self._write_failure(flow, rule, visit, failure, records)
+        self._give_up_dependants(flow, rule, records[0], {"inputs", "outputs"})
+
+    def _write_failure(
+        self, flow: Flow, rule: FiringRule, visit: int, failure: Failure, parents: Sequence[Record]
+    ) -> None:
+        if (self._writer.topics.errors, self._identity(flow, rule, visit)) not in self.already:
+            self.appends.append(self._writer.failure(flow.headers, rule.step, failure, parents))
+
+    # -- firing -------------------------------------------------------------------------------------------------------
+
+    def _fire(self, flow: Flow, gathering: Gathering) -> None:
+        rule, visit = gathering.rule, gathering.visit
+        used = gathering.used()
+        if visit > flow.topology.max_step_revisits and flow.topology.cyclic:
+            self._fail_rule(flow, rule, visit, _too_many_visits(flow.topology, rule), used)
+            return
+        if self.already and (rule.sink, self._identity(flow, rule, visit)) in self.already:
+            return
+        try:
+            value = _payload(flow, gathering)
+        except (DecodeError, PayloadError) as error:
+            text = _undecodable(used[0].record, rule) if isinstance(error, DecodeError) else str(error)
+            self._fail_rule(flow, rule, visit, Failure("undecodable", text), used)
+            return
+        partition = used[0].record.partition
+        parents = (h.PARENTS, self._writer.parents([arrival.record for arrival in used], partition))
+        own: tuple[tuple[str, bytes], ...] = ((h.STEP, rule.step.encode()), parents) if rule.step else (parents,)
+        if visit:
+            own += ((h.VISIT, b"%d" % visit),)
+        self.appends.append(Append(rule.sink, partition, flow.request, value, flow.headers + own))
+
+    def _identity(self, flow: Flow, rule: FiringRule, visit: int) -> Identity:
+        topology = flow.topology
+        return Identity(topology.pipeline, topology.version, rule.step, flow.request.decode(errors="replace"), visit)
+
+    def _drop(self, record: Record, rule: FiringRule, reason: str, missing: Sequence[str] = ()) -> None:
+        self.appends.append(self._writer.drop(record, rule.step, reason, missing))
+
+    # -- flows --------------------------------------------------------------------------------------------------------
+
+    def _flow(self, topology: Topology, record: Record) -> Flow | None:
+        """Return the request's flow, or None when it is finished."""
+        key = (topology.pipeline, topology.version, record.key)
+        flow = self._flows.get(key)
+        if flow is None and key not in self._finished:
+            flow = self._flows[key] = Flow(topology, record.key, _headers(topology, record), record.timestamp_ms)
+        return flow
+
+    def _forget_if_complete(self, flow: Flow) -> None:
+        if flow.complete:
+            key = (flow.topology.pipeline, flow.topology.version, flow.request)
+            if self._flows.pop(key, None) is not None:
+                self._finished[key] = None
+                if len(self._finished) > FINISHED_KEPT:
+                    self._finished.popitem(last=False)
+
+    def _forget_old(self, now_ms: int) -> None:
+        while self._flows:
+            key, flow = next(iter(self._flows.items()))
+            if flow.born_ms + FLOW_AGE_MS > now_ms:
+                return
+            if flow.gatherings:
+                flow.born_ms = now_ms
+                self._flows.move_to_end(key)
+            else:
+                del self._flows[key]
+
+
+def _parse(arrival: Arrival, source: Source) -> Message:
+    if arrival.message is None:
+        kind = InferRequest if source.port == "inputs" else InferResponse
+        arrival.message = kind.FromString(arrival.record.value)
+    return arrival.message
+
+
+def _payload(flow: Flow, gathering: Gathering) -> bytes:
+    rule = gathering.rule
+    parts = []
+    for slot, arrival in gathering.data():
+        message = _parse(arrival, rule.sources[slot])
+        parts.append((message, _wanted(rule.sources[slot], message)))
+    request = flow.request.decode(errors="replace")
+    if rule.sink_port == "inputs":
+        return merge(parts, model_name=rule.step or flow.topology.pipeline, request_id=request).SerializeToString()
+    name = flow.topology.pipeline
+    return merge_response(parts, model_name=name, request_id=request, allow_duplicates=True).SerializeToString()
+
+
+def _wanted(source: Source, message: Message) -> Wanted | None:
+    if not source.wanted:
+        return want_all(message, source.renames) if source.renames else None
+    return tuple((name, source.renames.get(name, name)) for name in source.wanted)
+
+
+def _headers(topology: Topology, record: Record) -> tuple[tuple[str, bytes], ...]:
+    """Return what the request's records inherit; a record of another pipeline is entered in this one."""
+    inherited = h.passed_on(record.headers)
+    if (h.PIPELINE, topology.pipeline.encode()) in inherited:
+        return inherited
+    named = ((h.PIPELINE, topology.pipeline.encode()), (h.VERSION, b"%d" % topology.version))
+    return named + tuple(header for header in inherited if header[0] not in {h.PIPELINE, h.VERSION})
+
+
+def _visit(record: Record) -> int:
+    value = record.header(h.VISIT)
+    return int(value) if value else 0
+
+
+def _undecodable(record: Record, rule: FiringRule) -> str:
+    reader = f"step '{rule.step}'" if rule.step else "the pipeline's output"
+    size = len(record.value)
+    return f"{record.position} does not parse as an Open Inference message ({size} bytes), read for {reader}"
+
+
+def _too_many_visits(topology: Topology, rule: FiringRule) -> Failure:
+    limit = topology.max_step_revisits
+    text = (
+        f"step '{rule.step}' of pipeline '{topology.pipeline}' was revisited more than maxStepRevisits = {limit} times"
+    )
+    return Failure("too_many_revisits", text)

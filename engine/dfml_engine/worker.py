@@ -1,0 +1,223 @@
+"""The contract of a worker, and the engine's own: it owns partition numbers and fires their rules.
+
+A worker is a function of a batch: records in, one :class:`~dfml_engine.outcome.Outcome` out. Who reads the log and
+writes the outcome is none of its business: the event loop of :mod:`dfml_engine.loop` on the embedded log.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from dfml import headers as h
+from dfml.log.base import Log
+from dfml.record import Record, TopicName, TopicPartition
+from dfml.topics import Topics
+from dfml_engine.outcome import Outcome
+from dfml_engine.recovery import already_written
+from dfml_engine.registry import LoadedSpec
+from dfml_engine.task import FLOW_AGE_MS, Task
+from dfml_engine.topology import Topology, compile_pipeline
+from dfml_engine.writing import Failure, Writer
+
+if TYPE_CHECKING:
+    from dfml.headers import Identity
+
+logger = logging.getLogger(__name__)
+
+SPEC_GRACE_MS = 10_000
+"""How long a record of an unknown pipeline version waits for the spec before it fails."""
+
+
+class Worker(Protocol):
+    """What reads topics and answers with outcomes.
+
+    ``group`` names its committed positions; an empty one commits nothing and reads from the beginning.
+    """
+
+    group: str
+
+    def topics(self) -> frozenset[TopicName]:
+        """Return the topics to be read now; they may change after each batch."""
+
+    def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
+        """Prepare to read from these positions: look at what an earlier owner had written already."""
+
+    def handle(self, batch: Sequence[Record]) -> Outcome:
+        """Take a batch of records, in order of offset for each topic partition."""
+
+    def tick(self, now_ms: int) -> Outcome:
+        """Do what is due; everything appended before ``now_ms`` has been handled."""
+
+    def wake_ms(self) -> int | None:
+        """Return when ``tick`` is next needed, or None."""
+
+
+class EngineWorker:
+    """Fires the rules of every loaded pipeline for the partition numbers it is given records of."""
+
+    group = "engine"
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+        self._writer = Writer(topics)
+        self._topologies: dict[tuple[bytes, bytes], Topology] = {}
+        self._newest: dict[str, Topology] = {}
+        self._retiring: list[tuple[int, tuple[bytes, bytes]]] = []
+        self._tasks: dict[int, Task] = {}
+        self._already: dict[int, set[tuple[TopicName, Identity]]] = {}
+        self._read: frozenset[TopicName] = frozenset()
+        self._unclaimed: list[Record] = []
+
+    # -- specs --------------------------------------------------------------------------------------------------------
+
+    def load(self, spec: LoadedSpec) -> Topology:
+        """Take a pipeline version; requests that entered on it are run by it from now on."""
+        topology = compile_pipeline(spec.pipeline, spec.version, self._topics)
+        self._topologies[spec.name.encode(), b"%d" % spec.version] = topology
+        newest = self._newest.get(spec.name)
+        if newest is None or newest.version < spec.version:
+            self._newest[spec.name] = topology
+        self._refresh_topics()
+        return topology
+
+    def unload(self, name: str, now_ms: int) -> None:
+        """Accept nothing new from other pipelines; requests under way finish, then the pipeline is forgotten."""
+        self._newest.pop(name, None)
+        for key in self._topologies:
+            if key[0] == name.encode():
+                self._retiring.append((now_ms + FLOW_AGE_MS, key))
+
+    def _refresh_topics(self) -> None:
+        read = {self._topics.errors}
+        for topology in self._topologies.values():
+            read.update(topology.feeds)
+            read.update(topic for topic, _ in topology.external_feeds)
+            read.update(self._topics.model_outputs(model) for model in topology.models)
+        self._read = frozenset(read)
+
+    def topics(self) -> frozenset[TopicName]:
+        """Return every topic that a rule reads, and the errors."""
+        return self._read
+
+    def sinks(self) -> frozenset[TopicName]:
+        """Return every topic that a rule writes, and the errors."""
+        rules = (rule for topology in self._topologies.values() for rule in topology.rules)
+        return frozenset({rule.sink for rule in rules} | {self._topics.errors})
+
+    # -- records ------------------------------------------------------------------------------------------------------
+
+    def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
+        """Learn what was sent on already for the records that will be read again."""
+        for partition, found in already_written(log, starts, self.sinks()).items():
+            self._already.setdefault(partition, set()).update(found)
+
+    def handle(self, batch: Sequence[Record]) -> Outcome:
+        """Fire what the records make ready; a record that cannot be handled goes to the errors topic."""
+        outcome = Outcome(self.group)
+        for record in batch:
+            task = self._task(record.partition)
+            try:
+                self._dispatch(task, record)
+            except Exception:
+                logger.exception("engine: %s could not be handled", record.position)
+                failure = Failure("internal", f"{record.position} could not be handled by the engine; its log says why")
+                task.appends.append(self._writer.failure(h.passed_on(record.headers), "", failure, [record]))
+            task.read(record)
+        self._collect(outcome)
+        return outcome
+
+    def _dispatch(self, task: Task, record: Record) -> None:
+        found = dict(record.headers)
+        name, version = found.get(h.PIPELINE), found.get(h.VERSION, b"")
+        topology = self._topologies.get((name, version)) if name is not None else None
+        if record.topic == self._topics.errors:
+            if topology is not None:
+                task.fail(topology, found.get(h.STEP, b"").decode(errors="replace"), record)
+            return
+        if topology is None:
+            self._claim_later(task, record, name)
+        else:
+            feeds = topology.feeds.get(record.topic)
+            if feeds:
+                task.arrive(topology, feeds, record)
+            elif not topology.is_read(record.topic):
+                task.appends.append(self._writer.drop(record, "", "no reader"))
+        if name is not None:
+            self._dispatch_external(task, record, name.decode(errors="replace"))
+
+    def _dispatch_external(self, task: Task, record: Record, name: str) -> None:
+        for topology in self._newest.values():
+            if topology.external_feeds:
+                feeds = topology.external_feeds.get((record.topic, name))
+                if feeds:
+                    task.arrive(topology, feeds, record)
+
+    def _claim_later(self, task: Task, record: Record, name: bytes | None) -> None:
+        """Keep a record whose pipeline version is not known yet; without a pipeline's name it is nobody's."""
+        if name is None:
+            task.appends.append(self._writer.drop(record, "", "no pipeline header"))
+        else:
+            task.hold(record)
+            self._unclaimed.append(record)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def tick(self, now_ms: int) -> Outcome:
+        """Close windows that are over; retry records whose spec was not known."""
+        outcome = Outcome(self.group)
+        for task in self._tasks.values():
+            task.close_windows(now_ms)
+        self._retry_unclaimed(now_ms)
+        self._retire(now_ms)
+        self._collect(outcome)
+        return outcome
+
+    def wake_ms(self) -> int | None:
+        """Return when the next window closes; soon while records wait for their spec."""
+        closes = [close for task in self._tasks.values() if (close := task.next_close_ms()) is not None]
+        if self._unclaimed:
+            closes.append(0)
+        return min(closes, default=None)
+
+    def _retry_unclaimed(self, now_ms: int) -> None:
+        waiting, self._unclaimed = self._unclaimed, []
+        for record in waiting:
+            task = self._task(record.partition)
+            name, version = record.header(h.PIPELINE) or b"", record.header(h.VERSION) or b""
+            if (name, version) in self._topologies:
+                task.release(record)
+                self._dispatch(task, record)
+            elif record.timestamp_ms + SPEC_GRACE_MS < now_ms:
+                task.release(record)
+                text = f"pipeline '{name.decode(errors='replace')}' v{version.decode(errors='replace')} is not loaded"
+                headers = h.passed_on(record.headers)
+                task.appends.append(self._writer.failure(headers, "", Failure("not_loaded", text, 404), [record]))
+            else:
+                self._unclaimed.append(record)
+
+    def _retire(self, now_ms: int) -> None:
+        if self._retiring and self._retiring[0][0] <= now_ms:
+            _, key = self._retiring.pop(0)
+            self._topologies.pop(key, None)
+            self._refresh_topics()
+
+    # -- tasks --------------------------------------------------------------------------------------------------------
+
+    def _task(self, partition: int) -> Task:
+        task = self._tasks.get(partition)
+        if task is None:
+            task = self._tasks[partition] = Task(self._writer, self._already.get(partition))
+        return task
+
+    def _collect(self, outcome: Outcome) -> None:
+        for number, task in self._tasks.items():
+            outcome.appends += task.appends
+            for topic in task.touched:
+                outcome.offsets[TopicPartition(topic, number)] = task.committable(topic)
+            task.appends = []
+            task.touched.clear()
+
+    def waiting(self) -> Iterable[tuple[bytes, str, tuple[str, ...]]]:
+        """Yield (request, step, what it waits for) of every rule that holds something."""
+        for task in self._tasks.values():
+            yield from task.waiting()

@@ -1,0 +1,68 @@
+"""The records that the engine writes: results, errors and fates, with their headers.
+
+What every writer of records agrees on is in :mod:`dfml.headers`; here it is put together.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from dfml import headers as h
+from dfml.record import Append, Headers, Position, Record, TopicName
+from dfml.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a step gave no result: a word for the kind, a text for people, the status its caller is answered with."""
+
+    kind: str
+    text: str
+    status: int = 500
+
+
+class Writer:
+    """Makes the appends of one namespace. Short topic names are encoded once."""
+
+    def __init__(self, topics: Topics) -> None:
+        self.topics = topics
+        self._short: dict[TopicName, bytes] = {}
+
+    def parents(self, parents: Iterable[Record | Position], partition: int) -> bytes:
+        """Spell the parents header; parents on the same partition number go the quick way."""
+        spelled = []
+        for parent in parents:
+            if parent.partition != partition:
+                position = parent if isinstance(parent, Position) else parent.position
+                spelled.append(h.encode_parents([position], partition, self.topics))
+            else:
+                short = self._short.get(parent.topic) or self._shorten(parent.topic)
+                spelled.append(b"%b@%d" % (short, parent.offset))
+        return b",".join(spelled)
+
+    def _shorten(self, topic: TopicName) -> bytes:
+        self._short[topic] = short = self.topics.shorten(topic).encode()
+        return short
+
+    def failure(self, headers: Headers, step: str, failure: Failure, parents: Sequence[Record]) -> Append:
+        """Make the record on the errors topic for a failed step; ``headers`` are those that the request passes on."""
+        first = parents[0]
+        own = (
+            (h.STEP, step.encode()),
+            (h.SELDON_ERRORS, (step or "pipeline").encode()),
+            (h.PARENTS, self.parents(parents, first.partition)),
+            (h.ERROR_KIND, failure.kind.encode()),
+            (h.ERROR_STATUS, b"%d" % failure.status),
+        )
+        return Append(self.topics.errors, first.partition, first.key, failure.text.encode(), headers + own)
+
+    def drop(self, record: Record, step: str, reason: str, missing: Sequence[str] = ()) -> Append:
+        """Make the record on the fates topic for a record that a rule dropped."""
+        value = orjson.dumps({"fate": "dropped", "reason": reason, "missing": list(missing)})
+        kept = tuple(header for header in record.headers if header[0] in _NAMING)
+        own = ((h.STEP, step.encode()), (h.PARENTS, self.parents([record], record.partition)))
+        return Append(self.topics.fates, record.partition, record.key, value, kept + own)
+
+
+_NAMING = frozenset({h.PIPELINE, h.VERSION, h.REQUEST})
