@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping
 
-from pydantic import TypeAdapter, ValidationError
-
 from dfml.errors import SpecError
+from dfml.spec.fields import read_resource
 from dfml.spec.schema import AnyResource
-
-_ADAPTER: TypeAdapter[AnyResource] = TypeAdapter(AnyResource)
 
 
 def dump_resource(resource: AnyResource) -> dict[str, object]:
@@ -21,13 +18,14 @@ def dump_resource(resource: AnyResource) -> dict[str, object]:
 def resource_from_dict(data: Mapping[str, object]) -> AnyResource:
     """Return the resource that :func:`dump_resource` gave.
 
+    Types and field names are checked, the rules are not: they were when the document was loaded.
+
     Raises
     ------
     SpecError
-        If the data is not such a resource.
+        If the data is not such a resource; one line a finding.
     """
-    try:
-        return _ADAPTER.validate_python(dict(data))
-    except ValidationError as error:
-        msg = f"not a resource: {error}"
-        raise SpecError(msg) from error
+    reading = read_resource(dict(data))
+    if reading.resource is None or reading.findings:
+        raise SpecError("\n".join(map(str, reading.findings)))
+    return reading.resource

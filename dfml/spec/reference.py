@@ -17,13 +17,13 @@ in externalInputs, externalTriggers
 References are spelled and parsed here and nowhere else.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dfml.errors import SpecError
 from dfml.record import TensorName, TopicName
+from dfml.spec.findings import suggest
 from dfml.topics import NAME, Topics
 
 Port = Literal["inputs", "outputs"]
@@ -68,6 +68,11 @@ class Reference:
         """The reference as another pipeline would write it: ``p.step.s.outputs.TENSOR``."""
         place = self.pipeline if self.step is None else f"{self.pipeline}.step.{self.step}"
         return f"{place}.{self.port}{'' if self.tensor is None else f'.{self.tensor}'}"
+
+    @property
+    def node(self) -> str:
+        """The node of the pipeline's graph that the records come from: the step, ``p.inputs`` or ``p.outputs``."""
+        return self.step or self.source
 
     @property
     def whole(self) -> "Reference":
@@ -171,16 +176,6 @@ def parse_tensor(text: str, pipeline_name: str, *, external: bool = False) -> Re
         example = "p.outputs.TENSOR or p.step.s.outputs.TENSOR" if external else "step.outputs.TENSOR"
         raise _wrong(text, "no tensor is named", example)
     return parsed
-
-
-def suggest(got: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest known word, or ``""`` when none is near."""
-    candidates = sorted(set(known) - {got})
-    near = difflib.get_close_matches(got, candidates, n=1)
-    if not near:
-        folded = {word.lower(): word for word in reversed(candidates)}
-        near = [folded[word] for word in difflib.get_close_matches(got.lower(), list(folded), n=1)]
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _split(text: str, forms: str) -> list[str]:

@@ -40,13 +40,27 @@ class Metadata(Document):
     namespace: str | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] = ()
+    generate_name: str | None = None
+    generation: int | None = None
+    managed_fields: tuple[dict[str, object], ...] = ()
+    owner_references: tuple[dict[str, object], ...] = ()
+    resource_version: str | None = None
+    self_link: str | None = None
+    uid: str | None = None
 
 
 class Batch(Document):
-    """Requests are concatenated until ``size`` rows or ``window_ms`` milliseconds, whichever comes first."""
+    """Requests are concatenated until ``size`` rows or ``window_ms`` milliseconds, whichever comes first.
+
+    ``rolling`` is kept, not used.
+    """
 
     size: Count = 1
     window_ms: Milliseconds | None = None
+    rolling: bool = False
 
 
 class Step(Document):
@@ -83,7 +97,7 @@ class PipelineOutput(Document):
 
 
 class Dataflow(Document):
-    """What becomes of the pipeline's topics."""
+    """What becomes of the topics of a pipeline or model."""
 
     clean_topics_on_delete: bool = False
 
@@ -118,16 +132,18 @@ class ModelSpec(Document):
     parameters: tuple[Parameter, ...] = ()
     inline: bool = False
     artifact_version: int | None = None
+    dataflow: Dataflow = Dataflow()
     dedicated: bool = False
     explainer: dict[str, object] | None = None
     llm: dict[str, object] | None = None
     logger: dict[str, object] | None = None
     max_replicas: int | None = None
-    memory: str | int | None = None
+    memory: str | int | float | None = None
     min_replicas: int | None = None
     model_type: str | None = None
-    pre_loaded: bool = False
+    pre_loaded: bool = Field(default=False, alias="preloaded")
     replicas: int | None = None
+    schema_uri: str | None = None
     secret_name: str | None = None
     server: str | None = None
     stream_spec: dict[str, object] | None = None
