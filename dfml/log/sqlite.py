@@ -1,0 +1,195 @@
+"""The log in one SQLite file: the embedded default, for one machine and local file systems."""
+
+import sqlite3
+import weakref
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dfml.clock import Clock, wall_clock_ms
+from dfml.errors import BadInputError, ConflictError, LogError, LogReadOnlyError
+from dfml.log.base import Commit, Log, Membership, Reader, TopicConfig
+from dfml.log.sqlite_file import Durability, check, connect
+from dfml.log.sqlite_queries import Queries
+from dfml.log.sqlite_reader import SqliteReader
+from dfml.log.sqlite_writer import Writer
+from dfml.log.wake import Wake
+from dfml.record import Append, Position, Record, TopicName, TopicPartition
+
+LOCK_TIMEOUT_S = 10.0
+"""Far above the worst wait seen between busy writers (0.2 s), and short of a gateway's usual deadline."""
+
+
+class SqliteLog(Log):
+    """A log in the file ``path``.
+
+    Parameters
+    ----------
+    path
+        The file; it and its folder are created when absent. Beside it lie ``-wal``, ``-shm`` and ``-lock``.
+    read_only
+        Open an existing log and never write to it.
+    durability
+        ``normal``: survives the death of the process; ``full``: also a power cut, at the cost of an fsync a unit.
+    clock
+        Stamps records, and tells which members of a group live.
+    lock_timeout_s
+        How long to wait for another process's unit, seconds.
+
+    Raises
+    ------
+    LogError
+        If the file cannot be opened or created, or is something else than a log of this version.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        durability: Durability = "normal",
+        clock: Clock = wall_clock_ms,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+    ) -> None:
+        self._path = path
+        self._lock_timeout_s = lock_timeout_s
+        self._closed = False
+        self._wake = Wake()
+        self._readers: weakref.WeakSet[SqliteReader] = weakref.WeakSet()
+        if read_only:
+            self._writer = None
+        else:
+            _make_folder(path)
+            self._writer = Writer(path, durability, lock_timeout_s, clock)
+        self._queries = Queries(self._connect(), path)
+
+    def create_topics(self, configs: Iterable[TopicConfig]) -> None:
+        """Create the topics that do not exist yet."""
+        writer, asked = self._writable(), list(configs)
+        with writer.unit() as cursor:
+            new = {config.name: config for config in asked if _is_new(config, writer.known.topics)}
+            for config in new.values():
+                _insert_topic(cursor, config, writer.known.seen + 1)
+            if new:
+                writer.note_change(0)
+        self._wake.notify()
+
+    def delete_topics(self, names: Iterable[TopicName]) -> None:
+        """Delete topics with their records and committed positions; unknown ones are ignored."""
+        writer, asked = self._writable(), set(names)
+        with writer.unit() as cursor:
+            gone = asked & writer.known.topics.keys()
+            for name in gone:
+                _delete_topic(cursor, name)
+            if gone:
+                writer.note_change(0, len(gone))
+        self._wake.notify()
+
+    def topics(self) -> dict[TopicName, TopicConfig]:
+        """Return every topic of the log."""
+        return self._queries.topics()
+
+    def append(self, appends: Sequence[Append], commits: Sequence[Commit] = ()) -> list[Position]:
+        """Write the records and commit the positions as one unit; return the records' positions in order."""
+        return [record.position for record in self.write(appends, commits)]
+
+    def write(self, appends: Sequence[Append], commits: Sequence[Commit] = ()) -> list[Record]:
+        """Do as :meth:`append`, and return the records as they will be read: for readers in the same process."""
+        records = (self._writer or self._writable()).append(appends, commits)
+        self._wake.notify()
+        return records
+
+    def reader(self) -> Reader:
+        """Return a new reader with nothing assigned."""
+        if self._closed:
+            msg = f"log {self._path} is closed"
+            raise LogError(msg)
+        reader = SqliteReader(self._connect(), self._path, self._wake)
+        self._readers.add(reader)
+        return reader
+
+    def beginning(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset of the oldest record kept (the end when there is none)."""
+        return self._queries.beginning(partitions)
+
+    def end(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset that the next record will have at least."""
+        return self._queries.end(partitions)
+
+    def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
+        """Return the offset of the first record appended at that time or later (the end when there is none)."""
+        return self._queries.offsets_at(partitions, timestamp_ms)
+
+    def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the committed positions; topic partitions without one are left out."""
+        return self._queries.committed(group, partitions)
+
+    def join(self, group: str, partitions: int, *, session_timeout_ms: int = 6000) -> Membership:
+        """Become a member of a group that shares the partition numbers 0 to ``partitions - 1``."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Release everything, readers too; further calls raise :class:`~dfml.errors.LogError`."""
+        self._closed = True
+        for reader in list(self._readers):
+            reader.close()
+        self._queries.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _writable(self) -> Writer:
+        if self._writer is None:
+            msg = f"log {self._path} was opened read-only; open it without read_only to write"
+            raise LogReadOnlyError(msg)
+        return self._writer
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = connect(self._path, "ro", self._lock_timeout_s)
+        try:
+            check(connection, self._path)
+        except LogError:
+            connection.close()
+            raise
+        return connection
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"log {path}: its folder cannot be created ({error}); choose another path or create the folder"
+        raise LogError(msg) from error
+
+
+def _is_new(config: TopicConfig, existing: dict[TopicName, TopicConfig]) -> bool:
+    if config.partitions < 1:
+        msg = f"topic {config.name!r}: got {config.partitions} partitions, expected at least 1"
+        raise BadInputError(msg)
+    old = existing.get(config.name)
+    if old is not None and old.partitions != config.partitions:
+        msg = (
+            f"topic {config.name!r} exists with {old.partitions} partitions, expected {config.partitions};"
+            " delete it first or ask for as many as it has"
+        )
+        raise ConflictError(msg)
+    return old is None
+
+
+def _insert_topic(cursor: sqlite3.Cursor, config: TopicConfig, changed: int) -> None:
+    cursor.execute(
+        "INSERT INTO topics VALUES (?, ?, ?, ?)",
+        (config.name, config.partitions, config.retention_ms, config.cleanup.value),
+    )
+    cursor.executemany(
+        "INSERT INTO partitions (topic, number) VALUES (?, ?)", [(config.name, n) for n in range(config.partitions)]
+    )
+    cursor.execute(
+        "INSERT INTO marks SELECT ?, tp, 0, 0, 0 FROM partitions WHERE topic = ?",
+        (changed, config.name),
+    )
+
+
+def _delete_topic(cursor: sqlite3.Cursor, name: TopicName) -> None:
+    """Take the topic out of sight; its records are removed by the upkeep, a few at a time."""
+    cursor.execute("DELETE FROM marks WHERE tp IN (SELECT tp FROM partitions WHERE topic = ?)", (name,))
+    cursor.execute("UPDATE partitions SET topic = NULL WHERE topic = ?", (name,))
+    cursor.execute("DELETE FROM topics WHERE name = ?", (name,))

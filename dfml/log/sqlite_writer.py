@@ -1,0 +1,210 @@
+"""The one connection of a log that writes: units of records and positions, from any thread, fair among processes."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dfml.clock import Clock
+from dfml.errors import LogError, LogReadOnlyError, LogUnavailableError
+from dfml.log.base import Commit
+from dfml.log.file_lock import FileLock
+from dfml.log.header_blob import encode_headers
+from dfml.log.sqlite_catalogue import TOPICS_CHANGED, Catalogue
+from dfml.log.sqlite_file import OFFSET_BITS, Durability, connect, prepare, translate
+from dfml.record import Append, Record, TopicPartition
+
+INSERT_RECORDS = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)"
+MOVE_ENDS = "UPDATE marks SET changed = ?, at = ?, newest_ms = ? WHERE changed = ? AND tp = ? AND grp = 0"
+MOVE_COMMITS = "UPDATE marks SET changed = ?, at = ? WHERE changed = ? AND tp = ? AND grp = ?"
+INSERT_COMMITS = "INSERT INTO marks VALUES (?, ?, ?, ?, 0)"
+
+
+class Writer:
+    """Writes units: everything in one becomes visible as a whole, or not at all.
+
+    Attributes
+    ----------
+    known
+        The catalogue, up to date inside a unit.
+
+    Raises
+    ------
+    LogError
+        If the file cannot be opened or created, or is something else than a log.
+    """
+
+    def __init__(self, path: Path, durability: Durability, lock_timeout_s: float, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock_timeout_s = lock_timeout_s
+        self._guard = threading.Lock()
+        self._lock = _open_lock(path)
+        self._closed = False
+        self._acquire()
+        try:
+            self._connection = connect(path, "rwc", lock_timeout_s)
+            prepare(self._connection, path)
+            self._connection.execute(f"PRAGMA synchronous = {durability}")
+        finally:
+            self._lock.release()
+        self._cursor = self._connection.cursor()
+        self.known = Catalogue(self._connection, with_commits=True)
+        self._group_ids: dict[str, int] = {}
+
+    def append(self, appends: Sequence[Append], commits: Sequence[Commit]) -> list[Record]:
+        """Write one unit of records and committed positions; return the records as they will be read."""
+        with self._guard:
+            cursor = self._begin()
+            try:
+                changed = self.known.seen + 1
+                records = self._insert(appends, changed) if appends else []
+                for commit in commits:
+                    self._move_commits(commit, changed)
+                self.known.seen = changed
+                cursor.execute("COMMIT")
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, sqlite3.Error):
+                    raise translate(error, self._path) from error
+                raise
+            finally:
+                self._lock.release()
+        return records
+
+    @contextmanager
+    def unit(self) -> Iterator[sqlite3.Cursor]:
+        """Give a cursor within a unit that is written when the block ends, and undone when it raises.
+
+        The catalogue does not follow what the block writes until the next unit.
+        """
+        with self._guard:
+            cursor = self._begin()
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+                self.known.distrust()
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, sqlite3.Error):
+                    raise translate(error, self._path) from error
+                raise
+            finally:
+                self._lock.release()
+
+    def group_id(self, name: str) -> int:
+        """Return a group's id, within a unit; a new group is entered."""
+        group = self._group_ids.get(name)
+        if group is not None:
+            return group
+        row = self._cursor.execute("SELECT id FROM groups WHERE name = ?", (name,)).fetchone()
+        if row is None:  # not remembered: the unit may yet be undone
+            self._cursor.execute("INSERT INTO groups (name) VALUES (?)", (name,))
+            return self._cursor.lastrowid or 0
+        return self._group_ids.setdefault(name, int(row[0]))
+
+    def note_change(self, group: int, n_deletions: int = 0) -> None:
+        """Tell other connections, within a unit, that topics (group 0) or a group's membership changed."""
+        where = (TOPICS_CHANGED, group)
+        moved = self._cursor.execute(
+            "UPDATE marks SET changed = ?, at = at + ? WHERE tp = ? AND grp = ?",
+            (self.known.seen + 1, n_deletions, *where),
+        )
+        if not moved.rowcount:
+            self._cursor.execute(INSERT_COMMITS, (self.known.seen + 1, *where, n_deletions))
+
+    def close(self) -> None:
+        """Close the connection; further units raise LogError."""
+        with self._guard:
+            if not self._closed:
+                self._closed = True
+                self._connection.close()
+                self._lock.close()
+
+    def _acquire(self) -> None:
+        if not self._lock.acquire(self._lock_timeout_s):
+            msg = f"log {self._path}: another process held its lock for {self._lock_timeout_s:g} s; is it stopped?"
+            raise LogUnavailableError(msg)
+
+    def _begin(self) -> sqlite3.Cursor:
+        if self._closed:
+            msg = f"log {self._path} is closed"
+            raise LogError(msg)
+        self._acquire()
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+            self.known.refresh()
+        except sqlite3.Error as error:
+            self._roll_back()
+            self._lock.release()
+            raise translate(error, self._path) from error
+        return self._cursor
+
+    def _roll_back(self) -> None:
+        # Even a failed COMMIT may have ended the transaction; what the catalogue says is then unknown.
+        if self._connection.in_transaction:
+            self._connection.rollback()
+        self.known.forget()
+
+    def _insert(self, appends: Sequence[Append], changed: int) -> list[Record]:
+        known, now_ms = self.known, self._clock()
+        ends: dict[int, list[int]] = {}
+        rows, records = [], []
+        for append in appends:
+            topic, partition = append.topic, append.partition
+            tp = known.ids.get((topic, partition)) or known.tp(TopicPartition(topic, partition))
+            end = ends.get(tp)
+            if end is None:
+                ends[tp] = end = [*known.ends[tp]]
+            offset = end[1]
+            end[1] = offset + 1
+            timestamp_ms = now_ms if append.timestamp_ms is None else append.timestamp_ms
+            lead_ms = end[2] - timestamp_ms
+            if lead_ms < 0:
+                end[2], lead_ms = timestamp_ms, 0
+            headers = encode_headers(append.headers)
+            rows.append((tp << OFFSET_BITS | offset, timestamp_ms, lead_ms, append.key, append.value, headers))
+            records.append(Record(topic, partition, offset, append.key, append.value, append.headers, timestamp_ms))
+        self._cursor.executemany(INSERT_RECORDS, rows)
+        self._cursor.executemany(MOVE_ENDS, [(changed, at, ms, old, tp) for tp, (old, at, ms) in ends.items()])
+        for tp, (_, at, newest_ms) in ends.items():
+            known.ends[tp] = changed, at, newest_ms
+        return records
+
+    def _move_commits(self, commit: Commit, changed: int) -> None:
+        if not commit.offsets:
+            return
+        known, group = self.known, self.group_id(commit.group)
+        moves, inserts = self._divide(commit.offsets, group, changed)
+        if moves:
+            self._cursor.executemany(MOVE_COMMITS, moves)
+        if inserts:
+            self._cursor.executemany(INSERT_COMMITS, inserts)
+        for place, at in commit.offsets.items():
+            known.commits[known.ids[place], group] = changed, at
+
+    def _divide(
+        self, offsets: Mapping[TopicPartition, int], group: int, changed: int
+    ) -> tuple[list[tuple[int, int, int, int, int]], list[tuple[int, int, int, int]]]:
+        """Return the marks to be moved and those to be entered."""
+        known, moves, inserts = self.known, [], []
+        for place, at in offsets.items():
+            tp = known.ids.get(place) or known.tp(place)
+            old = known.commits.get((tp, group))
+            if old is None:
+                inserts.append((changed, tp, group, at))
+            else:
+                moves.append((changed, at, old[0], tp, group))
+        return moves, inserts
+
+
+def _open_lock(path: Path) -> FileLock:
+    try:
+        return FileLock(Path(f"{path}-lock"))
+    except PermissionError as error:
+        msg = f"log {path}: its folder is not writable for this user; open it read-only or choose another path"
+        raise LogReadOnlyError(msg) from error
+    except OSError as error:
+        msg = f"log {path}: cannot be opened ({error}); check that path and permissions are right"
+        raise LogError(msg) from error
