@@ -1,0 +1,150 @@
+"""What became of every record of a window: ``unaccounted`` must be 0.
+
+===============  ========================================================================================
+fate             the record
+===============  ========================================================================================
+``consumed``     is a parent of another record
+``dropped``      was not used by a rule, which said why (and nothing was made of it)
+``failed``       is a parent of an error and of nothing else
+``answered``     is a pipeline's answer, or an error told to its caller: the end of the way
+``duplicate``    is a result written again: same identity on the same topic, beyond the first
+``pending``      has none of these yet, and its request's deadline (or a minute, where it has none) is not over
+``unaccounted``  has none of these, and should
+===============  ========================================================================================
+
+A record that several rules read counts as consumed when one of them used it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from dfml.clock import wall_clock_ms
+from dfml.headers import DEADLINE
+from dfml.lineage.entry import Kind, unpack_headers
+from dfml.lineage.schema import OFFSET_BITS
+from dfml.lineage.store import LineageStore
+from dfml.record import Position
+from dfml.spec.schema import DEFAULT_JOIN_WINDOW_MS
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+FATES = ("consumed", "dropped", "failed", "answered", "duplicate", "pending", "unaccounted")
+
+_ERROR = int(Kind.ERROR)
+_WINDOW = """r.timestamp_ms >= :since AND r.timestamp_ms < :until
+    AND (:pipeline IS NULL OR r.origin IN (SELECT id FROM origins WHERE pipeline = :pipeline))"""
+_AGAIN = f"""SELECT json_group_array(id) FROM (SELECT r.id, r.request, r.origin, r.visit FROM records r WHERE {_WINDOW}
+    ORDER BY r.id) GROUP BY request, origin, visit, id >> {OFFSET_BITS} HAVING count(*) > 1"""
+_CLASSIFIED = f"""SELECT r.id, CASE
+    WHEN r.kind IN ({int(Kind.ANSWER)}, {_ERROR}) THEN 'answered'
+    WHEN EXISTS (SELECT 1 FROM children c LEFT JOIN records x ON x.id = c.child
+                 WHERE c.parent = r.id AND x.kind IS NOT {_ERROR}) THEN 'consumed'
+    WHEN EXISTS (SELECT 1 FROM children c WHERE c.parent = r.id) THEN 'failed'
+    WHEN EXISTS (SELECT 1 FROM fates f WHERE f.record = r.id) THEN 'dropped' END AS became
+    FROM records r WHERE {_WINDOW} AND r.id NOT IN (SELECT value FROM json_each(:again))"""
+_WITH_REASON = f"""SELECT id, became, CASE became
+    WHEN 'dropped' THEN (SELECT f.reason FROM fates f WHERE f.record = id ORDER BY f.id LIMIT 1)
+    WHEN 'failed' THEN (SELECT x.error_kind FROM children c JOIN records x ON x.id = c.child
+                        WHERE c.parent = k.id LIMIT 1) END AS why FROM ({_CLASSIFIED}) k"""
+_COUNTED = f"""SELECT became, w.word, count(*), CASE WHEN became IS NULL THEN json_group_array(k.id) END
+    FROM ({_WITH_REASON}) k LEFT JOIN words w ON w.id = k.why GROUP BY became, why"""
+_OPEN = """SELECT r.id, r.timestamp_ms, coalesce(r.headers, q.headers)
+    FROM records r JOIN requests q ON q.id = r.request WHERE r.id IN (SELECT value FROM json_each(?)) ORDER BY r.id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How many records met each fate, and which have none.
+
+    Attributes
+    ----------
+    counts
+        Records by fate, every fate named; their sum is ``n_records``.
+    reasons
+        For ``dropped`` and ``failed`` the counts by reason.
+    positions
+        Of the unaccounted records, in order.
+    """
+
+    pipeline: str | None
+    since_ms: int
+    until_ms: int
+    counts: Mapping[str, int]
+    reasons: Mapping[str, Mapping[str, int]]
+    positions: tuple[Position, ...]
+
+    @property
+    def n_records(self) -> int:
+        """How many records the window holds."""
+        return sum(self.counts.values())
+
+    @property
+    def unaccounted(self) -> int:
+        """How many records have no fate."""
+        return self.counts["unaccounted"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit JSON-able."""
+        return {
+            "pipeline": self.pipeline,
+            "since_ms": self.since_ms,
+            "until_ms": self.until_ms,
+            "n_records": self.n_records,
+            "unaccounted": self.unaccounted,
+            "counts": dict(self.counts),
+            "reasons": {fate: dict(reasons) for fate, reasons in self.reasons.items()},
+            "positions": [str(position) for position in self.positions],
+        }
+
+    def render(self) -> "RenderableType":
+        """Return the table for a terminal (rich)."""
+        # Imported here: the store is read by programs that print nothing.
+        from dfml.lineage.render import render_audit  # noqa: PLC0415
+
+        return render_audit(self)
+
+
+def audit(
+    store: LineageStore,
+    pipeline: str | None = None,
+    since_ms: int = 0,
+    until_ms: int | None = None,
+    now_ms: int | None = None,
+) -> Audit:
+    """Return the fate of every record appended in [since, until), of one pipeline or of all.
+
+    ``now_ms`` decides what is still pending; the wall clock where it is not given.
+    """
+    now_ms = wall_clock_ms() if now_ms is None else now_ms
+    until_ms = now_ms + 1 if until_ms is None else until_ms
+    window: dict[str, object] = {"since": since_ms, "until": until_ms, "pipeline": pipeline}
+    again = [number for (group,) in store.query(_AGAIN, window) for number in orjson.loads(group)[1:]]
+    counts = Counter(dict.fromkeys(FATES, 0))
+    counts["duplicate"] = len(again)
+    reasons: dict[str, dict[str, int]] = {}
+    positions: list[Position] = []
+    for became, why, n_records, still_open in store.query(_COUNTED, {**window, "again": orjson.dumps(again).decode()}):
+        if became is None:
+            fates = _judge_open(store, still_open, now_ms)
+            counts.update(fates.values())
+            positions += [store.unpack(number) for number, fate in fates.items() if fate == "unaccounted"]
+            continue
+        counts[became] += n_records
+        if why is not None:
+            reasons.setdefault(became, {})[why] = n_records
+    return Audit(pipeline, since_ms, until_ms, dict(counts), reasons, tuple(positions))
+
+
+def _judge_open(store: LineageStore, ids: str, now_ms: int) -> dict[int, str]:
+    """Return the fate of records that nothing was made of and that no rule dropped, by packed id."""
+    fates = {}
+    for number, timestamp_ms, headers in store.query(_OPEN, (ids,)):
+        deadline = dict(unpack_headers(headers)).get(DEADLINE, b"")
+        last_ms = int(deadline) if deadline.isdigit() else timestamp_ms + DEFAULT_JOIN_WINDOW_MS
+        fates[number] = "pending" if now_ms < last_ms else "unaccounted"
+    return fates

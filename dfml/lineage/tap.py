@@ -1,0 +1,255 @@
+"""The tap: one more reader of every topic of a namespace, which keeps what it reads in the lineage store.
+
+It costs the pipeline nothing but the reading. Its positions are in the store, in the transaction of the rows they
+belong to, so it may be killed at any time and started again: nothing is missing, nothing is there twice.
+
+``python -m dfml.lineage.tap`` runs it as a process of its own (in a thread of the engine it would take half of the
+engine's throughput).
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Event, Thread
+from types import FrameType
+
+from dfml.clock import Clock, wall_clock_ms
+from dfml.errors import DfmlError, LogUnavailableError, UnknownTopicError
+from dfml.lineage.entry import Loss
+from dfml.lineage.rows import Kept
+from dfml.lineage.store import LineageStore
+from dfml.log import open_log
+from dfml.log.base import Cleanup, Log, Reader, TopicConfig
+from dfml.record import Position, Record, TopicPartition
+from dfml.topics import Topics
+
+_logger = logging.getLogger(__name__)
+
+_DISCOVER_S = 0.5
+"""Between looks for new topics; a pipeline's topics are promised to be tapped within a second or two."""
+_LINGER_S = 0.05
+"""After a poll that did not fill: each poll and commit costs as much as twenty records, so let some gather. Waiting
+here and not in the reader, which would look for a first record a thousand times a second."""
+_MAX_RECORDS = 2000
+_RETRY_S = (0.1, 5.0)
+"""First and longest wait before a write that failed is tried again."""
+
+
+class Tap:
+    """Reads every topic of a namespace from where the store stands; see :meth:`step` and :meth:`run`.
+
+    Inference records, fates and specs are kept; status and membership topics are not read, because they say nothing
+    of any record. Log and store stay the caller's, to be closed by it.
+    """
+
+    def __init__(self, log: Log, store: LineageStore, topics: Topics, *, clock: Clock = wall_clock_ms) -> None:
+        self._log = log
+        self._store = store
+        self._topics = topics
+        self._clock = clock
+        self._reader: Reader = log.reader()
+        self._next = store.positions()
+        self._assigned: dict[TopicPartition, TopicConfig] = {}
+        self._unwritten: tuple[list[Record], list[Loss]] = ([], [])
+        self._looked_s = float("-inf")
+
+    def step(self, timeout_s: float) -> int:
+        """Read once, waiting at most ``timeout_s`` for the first record, and write; return how many were written.
+
+        Raises
+        ------
+        LogUnavailableError
+            If the log cannot be read or the store not written now. What was read is kept and written by the next
+            call that can.
+        """
+        if not self._unwritten[0]:
+            if time.monotonic() - self._looked_s >= _DISCOVER_S:
+                self.discover()
+            records = self._poll(timeout_s)
+            self._unwritten = (records, self._find_losses(records))
+        return self._write()
+
+    def run(self, stop: Event) -> None:
+        """Tap until ``stop`` is set, then read what is there by then. Failures that may pass are said and retried."""
+        wait_s = _RETRY_S[0]
+        while not stop.is_set():
+            try:
+                n_records = self.step(0.0)
+            except LogUnavailableError as error:
+                _logger.warning("the tap tries again in %.1f s: %s", wait_s, error)
+                stop.wait(wait_s)
+                wait_s = min(2 * wait_s, _RETRY_S[1])
+                continue
+            wait_s = _RETRY_S[0]
+            if n_records < _MAX_RECORDS:
+                stop.wait(_LINGER_S)
+        self._drain()
+
+    def _drain(self) -> None:
+        # Up to the ends of now, not until nothing comes: another process may go on writing.
+        self.discover()
+        ends = self._log.end(list(self._assigned))
+        while any(self._next[each] < end for each, end in ends.items()) and self.step(0.0):
+            pass
+
+    def discover(self) -> None:
+        """Begin to read topics that are new, and stop reading those that are gone."""
+        self._looked_s = time.monotonic()
+        present = {
+            TopicPartition(name, partition): config
+            for name, config in self._log.topics().items()
+            if self._is_read(name)
+            for partition in range(config.partitions)
+        }
+        gone = [each for each in self._assigned if each not in present]
+        if gone:
+            self._reader.unassign(gone)
+            for each in gone:
+                del self._assigned[each]
+        new = [each for each in present if each not in self._assigned]
+        if new:
+            self._open(new, present)
+
+    def close(self) -> None:
+        """Release the reader; log and store are left open."""
+        self._reader.close()
+
+    def _is_read(self, topic: str) -> bool:
+        ref = self._topics.parse(topic)
+        return ref is not None and (ref.is_data or topic in {self._topics.fates, self._topics.specs})
+
+    def _open(self, new: Sequence[TopicPartition], configs: Mapping[TopicPartition, TopicConfig]) -> None:
+        try:
+            beginnings, ends = self._log.beginning(new), self._log.end(new)
+        except UnknownTopicError:
+            # Deleted since it was listed: the next look will not see it.
+            return
+        losses = []
+        for each in new:
+            known = self._next.get(each)
+            if known is not None and known > ends[each]:
+                _logger.warning("%s was deleted and made again; reading it from its beginning", each)
+                self._store.begin_again(each)
+                known = None
+            if known is None:
+                known = beginnings[each]
+            elif known < beginnings[each] and configs[each].cleanup is Cleanup.DELETE:
+                losses.append(self._loss(each, known, beginnings[each]))
+            self._next[each] = max(known, beginnings[each])
+        if losses:
+            self._store.write([], losses)
+        self._reader.assign({each: self._next[each] for each in new})
+        self._assigned.update({each: configs[each] for each in new})
+
+    def _poll(self, timeout_s: float) -> list[Record]:
+        try:
+            return self._reader.poll(_MAX_RECORDS, timeout_s)
+        except UnknownTopicError:
+            self.discover()
+            return []
+
+    def _find_losses(self, records: Sequence[Record]) -> list[Loss]:
+        """Move the positions behind the records; where offsets are missing, ask the log whether records are.
+
+        A gap alone proves nothing: Kafka's transaction markers take offsets, compaction takes records. What lies
+        before the log's beginning is lost.
+        """
+        losses = []
+        for record in records:
+            each = TopicPartition(record.topic, record.partition)
+            expected = self._next.get(each, record.offset)
+            if record.offset > expected and self._assigned[each].cleanup is Cleanup.DELETE:
+                beginning = min(self._log.beginning([each])[each], record.offset)
+                if beginning > expected:
+                    losses.append(self._loss(each, expected, beginning))
+            self._next[each] = record.offset + 1
+        return losses
+
+    def _loss(self, each: TopicPartition, first: int, end: int) -> Loss:
+        reason = "removed from the log by retention before the tap read it"
+        _logger.warning("%s: offsets %d to %d were %s", each, first, end - 1, reason)
+        return Loss(Position(each.topic, each.partition, first), end, self._clock(), reason)
+
+    def _write(self) -> int:
+        records, losses = self._unwritten
+        if records or losses:
+            self._store.write(records, losses)
+        self._unwritten = ([], [])
+        return len(records)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a tap until SIGTERM (then what is there is read first) or until its parent dies; return the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="tap: %(message)s")
+    stop = Event()
+    _listen(stop, options.parent_pid)
+    try:
+        while not _serve(options, stop):
+            stop.wait(_RETRY_S[1])
+    except DfmlError as error:
+        _logger.error("%s", error)  # noqa: TRY400
+        return 1
+    return 0
+
+
+def _serve(options: argparse.Namespace, stop: Event) -> bool:
+    """Open log and store and tap until ``stop``; return False where opening may work later."""
+    topics = Topics(options.prefix, options.namespace)
+    kept = Kept(options.payload_limit, options.payload_share)
+    try:
+        with (
+            open_log(options.log, read_only=True) as log,
+            LineageStore(options.store, topics=topics, kept=kept) as store,
+        ):
+            tap = Tap(log, store, topics)
+            tap.run(stop)
+            tap.close()
+    except LogUnavailableError as error:
+        _logger.warning("the tap cannot go on: %s", error)
+        return stop.is_set()
+    return True
+
+
+def _listen(stop: Event, parent_pid: int | None) -> None:
+    """Set ``stop`` on SIGTERM and when the parent is gone. A child leaves the terminal's SIGINT to its parent."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end if parent_pid is None else signal.SIG_IGN)
+    if parent_pid is not None:
+        Thread(target=_watch, args=(parent_pid, stop), daemon=True, name="parent watch").start()
+
+
+def _watch(parent_pid: int, stop: Event) -> None:
+    while not stop.wait(_DISCOVER_S):
+        # An orphan is handed to another process: the parent's number is then no longer our parent's.
+        if os.getppid() != parent_pid:
+            stop.set()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dfml.lineage.tap", description="Keep every record of a namespace in a lineage store."
+    )
+    parser.add_argument("--log", required=True, help="sqlite:///PATH or kafka://HOST:PORT")
+    parser.add_argument("--store", required=True, type=Path, help="the lineage store's file; made when it is not there")
+    parser.add_argument("--prefix", default="seldon", help="first word of the topics (default: seldon)")
+    parser.add_argument("--namespace", default="default", help="second word of the topics (default: default)")
+    parser.add_argument("--parent-pid", type=int, help="end when this process, which started the tap, is gone")
+    parser.add_argument("--payload-limit", type=int, metavar="BYTES", help="keep no payload longer than this")
+    parser.add_argument(
+        "--payload-share", type=float, default=1.0, metavar="0..1", help="keep the payloads of this share of requests"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
