@@ -67,8 +67,8 @@ class Control:
         there = self._log.topics().get(self._topics.errors)
         if there is not None and there.partitions != self._partitions:
             msg = (
-                f"topic '{there.name}' has {there.partitions} partitions, the setting partitions is {self._partitions}; "
-                f"all topics of a namespace have the same count: set partitions to {there.partitions}"
+                f"topic '{there.name}' has {there.partitions} partitions, but the setting partitions is "
+                f"{self._partitions}; all topics of a namespace have one count: set partitions to {there.partitions}"
             )
             raise ConflictError(msg)
 

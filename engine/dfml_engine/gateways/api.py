@@ -77,7 +77,7 @@ class PipelineGatewayApi(Protocol):
         ConflictError
             If a request of that id is on its way already.
         OverloadedError
-            If as many requests as allowed are on their way.
+            If as many requests as allowed are on their way, or the pipeline is not ready.
         """
         ...
 

@@ -6,32 +6,36 @@ under a used id is refused.
 """
 
 import asyncio
-import os
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from zlib import crc32
 
 from dfml import headers as h
 from dfml.clock import Clock
-from dfml.errors import ConflictError, DeadlineError, NotFoundError, OverloadedError
+from dfml.errors import DeadlineError, NotFoundError, OverloadedError
 from dfml.inference.oip_pb2 import InferRequest
 from dfml.log.base import Log
 from dfml.record import Append, Headers, Position, Record, TopicName, TopicPartition
 from dfml.topics import Topics
 from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
-from dfml_engine.gateways.waiting import RequestKey, read_range, waiting_for
+from dfml_engine.gateways.requests import (
+    REMEMBER_MS,
+    REMEMBER_REQUESTS,
+    OpenRequest,
+    RequestKey,
+    RequestTable,
+    digest_of,
+    new_request_id,
+    reopen,
+    request_key,
+)
+from dfml_engine.gateways.waiting import Whereabouts, read_range, waiting_for
 from dfml_engine.outcome import Outcome
 from dfml_engine.topology import Topology
 from dfml_engine.writing import Writer
 
-REMEMBER_MS = 600_000
-"""How far back answers are remembered after a start, so that a caller's second try is recognised."""
-REMEMBER_REQUESTS = 100_000
-"""How many ended requests are remembered by id; older ones are found in the log, more slowly."""
-DIGEST_BYTES = 8
+FORGET_EVERY_MS = 10_000
+"""How often requests that never ended are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +45,6 @@ class PipelineGatewayOptions:
     partitions: int = 1
     request_timeout_ms: int = 30_000
     max_outstanding_requests: int = 10_000
-
-
-@dataclass(slots=True)
-class _Open:
-    """A request on its way. ``answer`` is what its callers wait for."""
-
-    key: tuple[str, str]
-    partition: int
-    version: int
-    digest: bytes
-    since_ms: int
-    deadline_ms: int | None
-    answer: "asyncio.Future[Answer] | None" = None
-    accepted: "asyncio.Future[None] | None" = None
-    on_log: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """Where a request's answer is; ``digest`` recognises the same request sent again."""
-
-    position: Position
-    digest: bytes
 
 
 @dataclass(slots=True)
@@ -110,8 +91,8 @@ class PipelineGateway:
         self._writer = Writer(topics)
         self._loaded: dict[str, _Loaded] = {}
         self._statuses: dict[str, PipelineStatus] = {}
-        self._open: dict[tuple[str, str], _Open] = {}
-        self._ended: OrderedDict[tuple[str, str], _Ended] = OrderedDict()
+        self._requests = RequestTable()
+        self._forget_at_ms = 0
         self._read: frozenset[TopicName] = frozenset({topics.errors})
         self._draining = False
 
@@ -153,7 +134,7 @@ class PipelineGateway:
     @property
     def outstanding(self) -> int:
         """How many requests are on their way."""
-        return len(self._open)
+        return len(self._requests)
 
     def drain(self) -> None:
         """Take no more requests."""
@@ -170,26 +151,25 @@ class PipelineGateway:
             As the interface says; a pipeline that is not ready yet is an OverloadedError too: it may be soon.
         """
         loaded = self._admit(pipeline)
-        request_id = options.request_id or request.id or _new_request_id()
-        request.id = request_id
-        request.model_name = pipeline
+        request_id = options.request_id or request.id or new_request_id()
+        request.id, request.model_name = request_id, pipeline
         value = request.SerializeToString(deterministic=True)
-        key, digest = (pipeline, request_id), blake2b(value, digest_size=DIGEST_BYTES).digest()
+        key, digest = (pipeline, request_id), digest_of(value)
         submission = Submission(pipeline, request_id)
-        if self._known(key, digest):
+        if self._requests.knows(key, digest):
             return submission
         now_ms = self._clock()
-        deadline_ms = now_ms + options.timeout_ms if options.timeout_ms is not None else None
+        deadline_ms = None if options.timeout_ms is None else now_ms + options.timeout_ms
         partition = crc32(request_id.encode()) % self._options.partitions
-        opened = _Open(key, partition, loaded.topology.version, digest, now_ms, deadline_ms)
-        self._open[key] = opened
+        opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms)
+        self._requests.enter(opened)
         headers = self._headers(loaded.topology, request_id, options.headers, deadline_ms)
-        topic = self._topics.pipeline_inputs(pipeline)
-        append = Append(topic, partition, request_id.encode(), value, headers)
+        entry = Append(self._topics.pipeline_inputs(pipeline), partition, request_id.encode(), value, headers)
+        answered = loaded.status.synchronous
         self._submit(
             Outcome(
-                appends=[append],
-                written=lambda _: self._written(opened),
+                appends=[entry],
+                written=lambda _: self._written(opened, answered=answered),
                 refused=lambda error: self._refused(opened, error),
             )
         )
@@ -207,20 +187,10 @@ class PipelineGateway:
         if self._draining:
             msg = "the gateway is shutting down"
             raise OverloadedError(msg)
-        if len(self._open) >= self._options.max_outstanding_requests:
-            msg = f"{len(self._open)} requests are on their way, which is the limit (max_outstanding_requests)"
+        if len(self._requests) >= self._options.max_outstanding_requests:
+            msg = f"{len(self._requests)} requests are on their way, which is the limit (max_outstanding_requests)"
             raise OverloadedError(msg)
         return loaded
-
-    def _known(self, key: tuple[str, str], digest: bytes) -> bool:
-        """Whether this very request is on its way or ended already; another one under its id is refused."""
-        before = self._open.get(key) or self._ended.get(key)
-        if before is None:
-            return False
-        if before.digest != digest:
-            msg = f"request id '{key[1]}' was used before for another request to pipeline '{key[0]}'; give a new id"
-            raise ConflictError(msg)
-        return True
 
     def _headers(self, topology: Topology, request_id: str, given: Headers, deadline_ms: int | None) -> Headers:
         own: Headers = (
@@ -233,17 +203,14 @@ class PipelineGateway:
         taken = {name for name, _ in own}
         return own + tuple(header for header in given if header[0] not in taken)
 
-    def _written(self, opened: _Open) -> None:
-        opened.on_log = True
-        if opened.accepted is not None and not opened.accepted.done():
-            opened.accepted.set_result(None)
+    def _written(self, opened: OpenRequest, *, answered: bool) -> None:
+        opened.tell_accepted()
+        if not answered:
+            self._requests.leave(opened.key)
 
-    def _refused(self, opened: _Open, error: Exception) -> None:
-        self._open.pop(opened.key, None)
-        told = OverloadedError(f"the request could not be written to the log: {error}")
-        for future in (opened.accepted, opened.answer):
-            if future is not None and not future.done():
-                future.set_exception(told)
+    def _refused(self, opened: OpenRequest, error: Exception) -> None:
+        self._requests.leave(opened.key)
+        opened.tell_failure(OverloadedError(f"the request could not be written to the log: {error}"))
 
     async def accepted(self, submission: Submission) -> None:
         """Wait until the request is on the log.
@@ -253,7 +220,7 @@ class PipelineGateway:
         OverloadedError
             If the log did not take it.
         """
-        opened = self._open.get((submission.pipeline, submission.request_id))
+        opened = self._requests.open((submission.pipeline, submission.request_id))
         if opened is None or opened.on_log:
             return
         if opened.accepted is None:
@@ -271,7 +238,7 @@ class PipelineGateway:
             If the log did not take it.
         """
         key = (submission.pipeline, submission.request_id)
-        opened = self._open.get(key)
+        opened = self._requests.open(key)
         if opened is None:
             return await self._ended_answer(key)
         if opened.answer is None:
@@ -288,13 +255,13 @@ class PipelineGateway:
             text = f"request '{key[1]}' did not finish within {limit} ms; it waits for {'; '.join(waits)}"
             raise DeadlineError(text) from None
 
-    def _seconds_left(self, opened: _Open) -> float:
+    def _seconds_left(self, opened: OpenRequest) -> float:
         deadline_ms = opened.deadline_ms or opened.since_ms + self._options.request_timeout_ms
         return max(deadline_ms - self._clock(), 0) / 1000
 
     def cancel(self, submission: Submission) -> None:
         """Let nobody wait for the answer any more; what is on the log goes its way."""
-        opened = self._open.get((submission.pipeline, submission.request_id))
+        opened = self._requests.open((submission.pipeline, submission.request_id))
         if opened is not None and opened.answer is not None:
             opened.answer.cancel()
             opened.answer = None
@@ -308,25 +275,19 @@ class PipelineGateway:
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Answer the callers; a second answer to one request is dropped and said so."""
         outcome = Outcome(self.group)
+        ended: list[tuple[OpenRequest, Answer]] = []
         for record in batch:
-            key = _request_key(record)
-            if key in self._ended:
-                outcome.appends.append(self._writer.drop(record, "", "answered already"))
-            else:
-                self._end(key, record)
             outcome.offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            key = request_key(record)
+            if self._requests.ended(key) is not None:
+                outcome.appends.append(self._writer.drop(record, "", "answered already"))
+                continue
+            opened = self._requests.end(key, record.position)
+            if opened is not None and opened.answer is not None:
+                ended.append((opened, self._answer(key[1], record)))
+        if ended:
+            outcome.written = lambda _: _tell(ended)
         return outcome
-
-    def _end(self, key: tuple[str, str], record: Record) -> None:
-        opened = self._open.pop(key, None)
-        self._remember(key, _Ended(record.position, opened.digest if opened else b""))
-        if opened is not None and opened.answer is not None and not opened.answer.done():
-            opened.answer.set_result(self._answer(key[1], record))
-
-    def _remember(self, key: tuple[str, str], ended: _Ended) -> None:
-        self._ended[key] = ended
-        if len(self._ended) > REMEMBER_REQUESTS:
-            self._ended.popitem(last=False)
 
     def _answer(self, request_id: str, record: Record) -> Answer:
         if record.topic != self._topics.errors:
@@ -335,12 +296,15 @@ class PipelineGateway:
         return Answer(request_id, int(status) if status.isdigit() else 500, record.value)
 
     def tick(self, now_ms: int) -> Outcome:
-        """Do nothing: deadlines are the callers' own."""
+        """Forget requests that never ended; deadlines are the callers' own."""
+        if now_ms >= self._forget_at_ms:
+            self._forget_at_ms = now_ms + FORGET_EVERY_MS
+            self._requests.forget_old(now_ms)
         return Outcome()
 
     def wake_ms(self) -> int | None:
-        """Return None: the gateway has nothing due."""
-        return None
+        """Return when requests are next forgotten, while there are any."""
+        return self._forget_at_ms if self._requests else None
 
     # -- look-up ------------------------------------------------------------------------------------------------------
 
@@ -353,15 +317,15 @@ class PipelineGateway:
             If the pipeline has had no such request.
         """
         key = (pipeline, request_id)
-        opened = self._open.get(key)
+        opened = self._requests.open(key)
         if opened is not None:
             return Pending(request_id, await asyncio.to_thread(self._waiting_for, opened))
-        if key in self._ended:
+        if self._requests.ended(key) is not None:
             return await self._ended_answer(key)
         return await asyncio.to_thread(self._search, pipeline, request_id)
 
-    async def _ended_answer(self, key: tuple[str, str]) -> Answer:
-        ended = self._ended.get(key)
+    async def _ended_answer(self, key: RequestKey) -> Answer:
+        ended = self._requests.ended(key)
         if ended is None:
             msg = f"pipeline '{key[0]}' has had no request '{key[1]}'"
             raise NotFoundError(msg)
@@ -379,13 +343,13 @@ class PipelineGateway:
             raise NotFoundError(msg)
         return records[0]
 
-    def _waiting_for(self, opened: _Open) -> tuple[str, ...]:
+    def _waiting_for(self, opened: OpenRequest) -> tuple[str, ...]:
         loaded = self._loaded.get(opened.key[0])
         topology = loaded.versions.get(opened.version) if loaded else None
         if topology is None:
             return (f"a pipeline that is not loaded any more (version {opened.version})",)
-        key = RequestKey(topology, opened.partition, opened.key[1], opened.since_ms)
-        return waiting_for(self._log, self._topics, key)
+        where = Whereabouts(topology, opened.partition, opened.key[1], opened.since_ms)
+        return waiting_for(self._log, self._topics, where)
 
     def _search(self, pipeline: str, request_id: str) -> Answer | Pending:
         """Look for a request in the whole log: its answer, an error, or its entry."""
@@ -396,7 +360,7 @@ class PipelineGateway:
         places = [TopicPartition(topic, partition) for topic in topics if topic in known]
         found: dict[TopicName, Record] = {}
         for record in read_range(self._log, self._log.beginning(places)):
-            if record.key == request_id.encode() and _request_key(record)[0] == pipeline:
+            if record.key == request_id.encode() and request_key(record)[0] == pipeline:
                 found.setdefault(record.topic, record)
         began = found.pop(entry, None)
         if found:
@@ -404,7 +368,7 @@ class PipelineGateway:
         if began is None:
             msg = f"pipeline '{pipeline}' has had no request '{request_id}'"
             raise NotFoundError(msg)
-        return Pending(request_id, self._waiting_for(_reopened(began)))
+        return Pending(request_id, self._waiting_for(reopen(began)))
 
     # -- recovery -----------------------------------------------------------------------------------------------------
 
@@ -421,45 +385,18 @@ class PipelineGateway:
             place: max(offset, ends[place] - REMEMBER_REQUESTS)
             for place, offset in log.offsets_at(places, since_ms).items()
         }
-        records = read_range(log, begins)
-        self._remember_entries(
-            [record for record in records if TopicPartition(record.topic, record.partition) not in starts]
-        )
-        for record in records:
+        for record in read_range(log, begins):
             place = TopicPartition(record.topic, record.partition)
-            if place in starts and record.offset < starts[place]:
-                key = _request_key(record)
-                opened = self._open.pop(key, None)
-                self._remember(key, _Ended(record.position, opened.digest if opened else b""))
+            if place not in starts:
+                self._requests.enter(reopen(record))
+            elif record.offset < starts[place]:
+                self._requests.end(request_key(record), record.position)
 
     def _entry_of(self, place: TopicPartition) -> TopicPartition | None:
         ref = self._topics.parse(place.topic)
         return TopicPartition(self._topics.pipeline_inputs(ref.name), place.partition) if ref else None
 
-    def _remember_entries(self, records: Sequence[Record]) -> None:
-        for record in records:
-            opened = _reopened(record)
-            if opened.key not in self._ended:
-                self._open[opened.key] = opened
 
-
-def _reopened(record: Record) -> _Open:
-    """Make the state of a request from its record on the pipeline's inputs."""
-    deadline = record.header(h.DEADLINE)
-    version = record.header(h.VERSION) or b"0"
-    digest = blake2b(record.value, digest_size=DIGEST_BYTES).digest()
-    deadline_ms = int(deadline) if deadline else None
-    key = _request_key(record)
-    opened = _Open(key, record.partition, int(version), digest, record.timestamp_ms, deadline_ms)
-    opened.on_log = True
-    return opened
-
-
-def _request_key(record: Record) -> tuple[str, str]:
-    pipeline = record.header(h.PIPELINE) or b""
-    return pipeline.decode(errors="replace"), record.key.decode(errors="replace")
-
-
-def _new_request_id() -> str:
-    """Draw an id that sorts by time: 48 bits of milliseconds, 80 random bits, as hex."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+def _tell(ended: Sequence[tuple[OpenRequest, Answer]]) -> None:
+    for opened, answer in ended:
+        opened.tell_answer(answer)

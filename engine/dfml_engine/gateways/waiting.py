@@ -17,7 +17,7 @@ READ_RECORDS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class RequestKey:
+class Whereabouts:
     """Where a request is: its pipeline's topology, its partition number, its id, and when it began (ms)."""
 
     topology: Topology
@@ -26,17 +26,20 @@ class RequestKey:
     since_ms: int
 
 
-def request_records(log: Log, topics: Topics, key: RequestKey) -> list[Record]:
+def request_records(log: Log, topics: Topics, where: Whereabouts) -> list[Record]:
     """Return every record of the request on its pipeline's topics and the errors topic; reads the log since then."""
-    wanted = {rule.sink for rule in key.topology.rules} | {topics.errors, topics.pipeline_inputs(key.topology.pipeline)}
-    wanted |= {topics.model_outputs(model) for model in key.topology.models}
+    wanted = {rule.sink for rule in where.topology.rules} | {
+        topics.errors,
+        topics.pipeline_inputs(where.topology.pipeline),
+    }
+    wanted |= {topics.model_outputs(model) for model in where.topology.models}
     known = log.topics()
-    places = [TopicPartition(topic, key.partition) for topic in sorted(wanted) if topic in known]
+    places = [TopicPartition(topic, where.partition) for topic in sorted(wanted) if topic in known]
     return [
         record
-        for record in read_range(log, log.offsets_at(places, key.since_ms))
-        if record.key == key.request.encode()
-        and (record.header(h.PIPELINE) or b"").decode(errors="replace") == key.topology.pipeline
+        for record in read_range(log, log.offsets_at(places, where.since_ms))
+        if record.key == where.request.encode()
+        and (record.header(h.PIPELINE) or b"").decode(errors="replace") == where.topology.pipeline
     ]
 
 
@@ -54,18 +57,18 @@ def read_range(log: Log, starts: Mapping[TopicPartition, int]) -> list[Record]:
     return found
 
 
-def waiting_for(log: Log, topics: Topics, key: RequestKey) -> tuple[str, ...]:
+def waiting_for(log: Log, topics: Topics, where: Whereabouts) -> tuple[str, ...]:
     """Say what the request waits for, one text for each thing, the models that have not answered first."""
-    records = request_records(log, topics, key)
+    records = request_records(log, topics, where)
     here = {record.topic for record in records}
     failed = {(record.header(h.STEP) or b"").decode() for record in records if record.topic == topics.errors}
     called = [
         f"model '{rule.step}' to answer"
-        for rule in key.topology.rules
+        for rule in where.topology.rules
         if rule.step and rule.sink in here and rule.step not in failed
         if topics.model_outputs(rule.step) not in here
     ]
-    joins = [text for rule in key.topology.rules if rule.sink not in here and (text := _open_join(rule, here))]
+    joins = [text for rule in where.topology.rules if rule.sink not in here and (text := _open_join(rule, here))]
     return tuple(called + joins) or ("the engine to take it up",)
 
 

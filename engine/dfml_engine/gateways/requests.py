@@ -1,0 +1,162 @@
+"""The requests that a pipeline gateway knows: on their way, and ended of late.
+
+Ended ones are remembered by the position of their answer and a digest of the request, so that a caller's second try is
+recognised and answered alike. The table is bounded; what it forgot is found in the log, more slowly.
+"""
+
+import os
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from dfml import headers as h
+from dfml.errors import ConflictError
+from dfml.record import Position, Record
+from dfml_engine.gateways.api import Answer
+
+if TYPE_CHECKING:
+    import asyncio
+
+REMEMBER_MS = 600_000
+"""How long a request that never ends is kept as being on its way, and how far back a new gateway looks."""
+REMEMBER_REQUESTS = 100_000
+"""How many ended requests are remembered by id."""
+DIGEST_BYTES = 8
+
+RequestKey = tuple[str, str]
+"""Pipeline and request id."""
+
+
+@dataclass(slots=True)
+class OpenRequest:
+    """A request on its way. The futures are made when somebody waits for them."""
+
+    key: RequestKey
+    partition: int
+    version: int
+    digest: bytes
+    since_ms: int
+    deadline_ms: int | None
+    answer: "asyncio.Future[Answer] | None" = None
+    accepted: "asyncio.Future[None] | None" = None
+    on_log: bool = False
+
+    def tell_accepted(self) -> None:
+        """Wake who waits for the request to be on the log."""
+        self.on_log = True
+        if self.accepted is not None and not self.accepted.done():
+            self.accepted.set_result(None)
+
+    def tell_answer(self, answer: Answer) -> None:
+        """Wake who waits for the answer."""
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_result(answer)
+
+    def tell_failure(self, error: Exception) -> None:
+        """Wake everybody with an error."""
+        for future in (self.accepted, self.answer):
+            if future is not None and not future.done():
+                future.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRequest:
+    """Where a request's answer is; ``digest`` is empty where the request itself was not seen."""
+
+    position: Position
+    digest: bytes
+
+
+class RequestTable:
+    """Requests by pipeline and id."""
+
+    def __init__(self) -> None:
+        self._open: dict[RequestKey, OpenRequest] = {}
+        self._ended: OrderedDict[RequestKey, EndedRequest] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many requests are on their way."""
+        return len(self._open)
+
+    def open(self, key: RequestKey) -> OpenRequest | None:
+        """Return a request on its way."""
+        return self._open.get(key)
+
+    def ended(self, key: RequestKey) -> EndedRequest | None:
+        """Return a request that ended of late."""
+        return self._ended.get(key)
+
+    def knows(self, key: RequestKey, digest: bytes) -> bool:
+        """Return whether this very request is on its way or has ended.
+
+        Raises
+        ------
+        ConflictError
+            If another request has had this id.
+        """
+        before = self._open.get(key) or self._ended.get(key)
+        if before is None:
+            return False
+        if before.digest != digest:
+            msg = f"request id '{key[1]}' was used before for another request to pipeline '{key[0]}'; give a new id"
+            raise ConflictError(msg)
+        return True
+
+    def enter(self, request: OpenRequest) -> None:
+        """Take a request on its way; of one that has ended already, take what recognises it."""
+        ended = self._ended.get(request.key)
+        if ended is None:
+            self._open[request.key] = request
+        elif not ended.digest:
+            self._ended[request.key] = EndedRequest(ended.position, request.digest)
+
+    def leave(self, key: RequestKey) -> None:
+        """Forget a request on its way."""
+        self._open.pop(key, None)
+
+    def end(self, key: RequestKey, position: Position) -> OpenRequest | None:
+        """Take note of a request's answer and return the request, if it was on its way here."""
+        request = self._open.pop(key, None)
+        self._ended[key] = EndedRequest(position, request.digest if request else b"")
+        if len(self._ended) > REMEMBER_REQUESTS:
+            self._ended.popitem(last=False)
+        return request
+
+    def forget_old(self, now_ms: int) -> None:
+        """Forget requests on their way that nothing was heard of for too long; they stay findable in the log."""
+        for key, request in list(self._open.items()):
+            if max(request.since_ms, request.deadline_ms or 0) + REMEMBER_MS > now_ms:
+                return
+            del self._open[key]
+
+
+def reopen(record: Record) -> OpenRequest:
+    """Make the state of a request from its record on the pipeline's inputs."""
+    deadline, version = record.header(h.DEADLINE), record.header(h.VERSION) or b"0"
+    return OpenRequest(
+        key=request_key(record),
+        partition=record.partition,
+        version=int(version) if version.isdigit() else 0,
+        digest=digest_of(record.value),
+        since_ms=record.timestamp_ms,
+        deadline_ms=int(deadline) if deadline is not None and deadline.isdigit() else None,
+        on_log=True,
+    )
+
+
+def request_key(record: Record) -> RequestKey:
+    """Return the pipeline and the request that a record belongs to."""
+    pipeline = record.header(h.PIPELINE) or b""
+    return pipeline.decode(errors="replace"), record.key.decode(errors="replace")
+
+
+def digest_of(value: bytes) -> bytes:
+    """Return a short digest of a serialised request."""
+    return blake2b(value, digest_size=DIGEST_BYTES).digest()
+
+
+def new_request_id() -> str:
+    """Draw an id that sorts by time: 48 bits of milliseconds, 80 random bits, as hex."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"

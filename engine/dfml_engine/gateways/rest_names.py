@@ -1,0 +1,41 @@
+"""Which pipeline a call means: by its path, by Seldon's routing header, and at which version."""
+
+import difflib
+from collections.abc import Mapping
+
+from dfml.errors import NotFoundError
+from dfml_engine.gateways.api import PipelineStatus
+
+
+def find_pipeline(
+    pipelines: Mapping[str, PipelineStatus], path: Mapping[str, str], routed_to: str = ""
+) -> PipelineStatus:
+    """Return the pipeline of a path's ``name`` and ``version``, or of the header ``seldon-model``, which goes first.
+
+    Both may spell it ``name.pipeline``. What stands under ``/v2/models`` is looked up as a pipeline too.
+
+    Raises
+    ------
+    NotFoundError
+        If it is not loaded, or has another version; a near miss is named.
+    """
+    asked = routed_to or path["name"]
+    status = pipelines.get(asked.removesuffix(".pipeline"))
+    if status is None:
+        raise NotFoundError(_not_loaded(asked, pipelines))
+    version = path.get("version")
+    if version is not None and version != str(status.version):
+        msg = f"pipeline {status.name!r} has version {status.version}, not {version!r}"
+        raise NotFoundError(msg)
+    return status
+
+
+def _not_loaded(asked: str, pipelines: Mapping[str, PipelineStatus]) -> str:
+    for kind in ("model", "experiment"):
+        name = asked.removesuffix(f".{kind}")
+        if name != asked:
+            return f"{kind} {name!r} cannot be called by itself: call a pipeline that has it"
+    name = asked.removesuffix(".pipeline")
+    meant = difflib.get_close_matches(name, pipelines, 1)
+    hint = f"did you mean {meant[0]!r}?" if meant else f"loaded are: {', '.join(sorted(pipelines)) or 'none'}"
+    return f"pipeline {name!r} is not loaded; {hint}"

@@ -1,0 +1,66 @@
+"""The HTTP server under a face: uvicorn on the running event loop, without its hold on signals and process."""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from dfml.errors import SettingsError
+
+GRACE_SECONDS = 10
+"""How long open calls may take to end when the server closes; a supervisor usually kills after 30."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestServer:
+    """A server that is listening."""
+
+    port: int
+    _server: uvicorn.Server
+    _ticks: "asyncio.Task[None]"
+
+    async def close(self) -> None:
+        """Take no more connections, let open calls end within the grace period, then close all."""
+        self._server.should_exit = True
+        await self._ticks
+        await self._server.shutdown()
+
+
+async def serve_rest(app: ASGIApp, host: str, port: int, *, grace_seconds: int = GRACE_SECONDS) -> RestServer:
+    """Serve an application on the running event loop; port 0 takes a free one.
+
+    Raises
+    ------
+    SettingsError
+        If the address cannot be listened on: it is in use, not this machine's, or not allowed.
+    """
+    listening = _listen(host, port)
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=grace_seconds,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listening])
+    return RestServer(listening.getsockname()[1], server, asyncio.create_task(server.main_loop()))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        msg = f"rest_host {host!r}, rest_port {port}: cannot listen there: {error.strerror or error}"
+        raise SettingsError(msg) from error
+    listening.setblocking(False)
+    return listening
