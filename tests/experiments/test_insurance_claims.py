@@ -8,18 +8,12 @@ import pytest
 
 from dfml.spec import load_files
 from dfml.spec.schema import Model, Pipeline
+from dfml_engine.runtimes.base import Context
 from experiments.apps.insurance_claims import faults, generator, models
 from experiments.apps.insurance_claims.faults import APP, FAULTS, PIPELINE
 from experiments.apps.insurance_claims.generator import Claim
 
 N_CLAIMS = 20_000
-
-
-class Context:
-    """A request's context as a model sees it."""
-
-    def __init__(self, request_id: str) -> None:
-        self.id = request_id
 
 
 def tensors(**values: object) -> models.Tensors:

@@ -9,8 +9,9 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
+from dfml_engine.runtimes.base import Context
 from experiments.apps.insurance_claims.generator import Claim
 from experiments.apps.insurance_claims.models import Tensors, pay_complex, split_by_value
 
@@ -22,27 +23,19 @@ FAILING_PERCENT = 15
 SLOW_S = (0.020, 0.030)
 
 
-class RequestContext(Protocol):
-    """What a model may know of the request it is called for."""
-
-    @property
-    def id(self) -> str:
-        """The request's id."""
-
-
 def classify_all_simple(inputs: Tensors) -> Tensors:
     """Say of every low claim that it is simple, whatever it holds."""
     return {"simple": inputs["low"]}
 
 
-def pay_complex_slowly(inputs: Tensors, context: RequestContext) -> Tensors:
+def pay_complex_slowly(inputs: Tensors, context: Context) -> Tensors:
     """Pay a complex claim correctly, after 20 to 30 ms that depend on the request's id alone."""
     shortest, longest = SLOW_S
-    time.sleep(shortest + (longest - shortest) * _percent(context.id) / 100)
+    time.sleep(shortest + (longest - shortest) * _percent(context.request_id) / 100)
     return pay_complex(inputs)
 
 
-def split_or_fail(inputs: Tensors, context: RequestContext) -> Tensors:
+def split_or_fail(inputs: Tensors, context: Context) -> Tensors:
     """Split by value, or raise on 15 % of the requests, chosen by their id alone.
 
     Raises
@@ -50,7 +43,7 @@ def split_or_fail(inputs: Tensors, context: RequestContext) -> Tensors:
     ConnectionError
         For the chosen requests, as when a service behind the step is not there.
     """
-    if _percent(context.id) < FAILING_PERCENT:
+    if _percent(context.request_id) < FAILING_PERCENT:
         msg = "the rate table did not answer"
         raise ConnectionError(msg)
     return split_by_value(inputs)
