@@ -6,7 +6,6 @@ entry in ``outputs`` has the parameter ``binary_data``, or the request has ``bin
 parameters concern the transport alone: they are taken off the message and no model sees them.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from dfml.errors import PayloadError
@@ -111,13 +110,12 @@ def render_response(response: InferResponse, form: OutputForm) -> tuple[bytes, i
     Raises
     ------
     PayloadError
-        If an output asked for is not there, or shape, datatype and contents of one do not fit each other.
+        If shape, datatype and contents of an output do not fit each other.
     """
     check_pairing(response)
     raw = response.raw_contents
     pairs = [(tensor, raw[index] if raw else None) for index, tensor in enumerate(response.tensors)]
     if form.names:
-        _refuse_absent(form.names, [tensor.name for tensor, _ in pairs])
         pairs = [pair for name in form.names for pair in pairs if pair[0].name == name]
     documents: list[Document] = []
     tail: list[bytes] = []
@@ -132,8 +130,18 @@ def render_response(response: InferResponse, form: OutputForm) -> tuple[bytes, i
     return (b"".join([head, *tail]), len(head)) if tail else (head, None)
 
 
-def _refuse_absent(wanted: Collection[str], present: Collection[str]) -> None:
-    absent = [name for name in wanted if name not in present]
+def check_outputs(response: InferResponse, form: OutputForm) -> None:
+    """Check that the outputs asked for are there; :func:`render_response` leaves out those that are not.
+
+    Raises
+    ------
+    PayloadError
+        If one is not.
+    """
+    if not form.names:
+        return
+    present = [tensor.name for tensor in response.tensors]
+    absent = [name for name in form.names if name not in present]
     if absent:
         asked, there = ", ".join(map(repr, absent)), ", ".join(map(repr, present)) or "none"
         msg = f"outputs: asked for {asked}, but the answer's outputs are {there}"

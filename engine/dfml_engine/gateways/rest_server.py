@@ -62,5 +62,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         msg = f"rest_host {host!r}, rest_port {port}: cannot listen there: {error.strerror or error}"
         raise SettingsError(msg) from error
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # not every event loop sets it by itself
     listening.setblocking(False)
     return listening

@@ -7,7 +7,14 @@ import pytest
 from dfml.errors import PayloadError
 from dfml.inference.codec import decode_tensors, encode_response
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
-from dfml.inference.rest_binary import JSON_FORM, OutputForm, parse_binary_request, render_response, take_output_form
+from dfml.inference.rest_binary import (
+    JSON_FORM,
+    OutputForm,
+    check_outputs,
+    parse_binary_request,
+    render_response,
+    take_output_form,
+)
 
 A = np.array([1.5, 2.5], dtype=np.float32)
 
@@ -103,4 +110,11 @@ def test_without_wishes_all_outputs_are_json() -> None:
 
 def test_an_output_that_is_not_there_is_refused() -> None:
     with pytest.raises(PayloadError, match="outputs: asked for 'z', but the answer's outputs are 'a', 'b'"):
-        render_response(response(), OutputForm(names=("a", "z")))
+        check_outputs(response(), OutputForm(names=("a", "z")))
+
+
+def test_a_malformed_answer_is_not_sent_raw() -> None:
+    bad = response()
+    bad.tensors[0].shape[0] = 3
+    with pytest.raises(PayloadError, match=r"tensor 'a': shape \[3\] needs 3 elements, got 2"):
+        render_response(bad, OutputForm(binary_by_default=True))
