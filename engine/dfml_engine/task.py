@@ -247,7 +247,7 @@ class Task:
         rule, arrivals, lacking = gathering.rule, list(gathering.arrivals.values()), gathering.lacking()
         for arrival in arrivals:
             self._drop(arrival.record, rule, ending.value, lacking)
-        flow.lacks += [name for name in lacking if name not in flow.lacks]
+        flow.lacks = flow.lacks or list(lacking)
         self._end(flow, gathering, ending)
         witness = cause or arrivals[0].record
         if rule.step == OUTPUT and rule.sink_port == "outputs":
