@@ -1,0 +1,1 @@
+"""The questions: what changed in a pipeline, where, since when, and how sure is that."""

@@ -1,0 +1,102 @@
+"""Parents as the columns of a regression: a fixed dictionary, as rich as the number of rows allows.
+
+In this order, until there is one column for each ``ROWS_PER_COLUMN`` rows: which parents are absent, classes (one
+column each), numbers in standard deviations, their squares, products of two parents, hinges at the deciles. Numbers are
+clipped at ``CLIP_SD`` so that one wild row cannot own a fit.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from dfml_analysis.variables import Floats, Scale, Variable
+
+ROWS_PER_COLUMN = 10
+MIN_COLUMNS = 2
+CLIP_SD = 6.0
+HINGE_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+RANK_TOLERANCE = 1e-12
+"""Eigenvalues of the Gram matrix below this part of the largest are collinear columns (standard deviations below one
+part in a million), which rounding makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The parents' columns for all rows.
+
+    Attributes
+    ----------
+    columns : array, shape (n, p)
+        Orthonormal up to scale: mean square 1 each, the first constant.
+    n_raw : int
+        Columns before collinear ones were dropped.
+    """
+
+    columns: Floats
+    n_raw: int
+
+
+def parent_columns(parents: Sequence[Variable], rows: Floats) -> Basis:
+    """Return the regression columns of the parents at the given rows.
+
+    Parameters
+    ----------
+    parents : sequence of Variable
+        May be empty: then the constant column alone.
+    rows : array of int or bool
+        Which rows of the variables.
+    """
+    n = int(np.arange(parents[0].values.size)[rows].size) if parents else int(np.count_nonzero(rows))
+    budget = max(n // ROWS_PER_COLUMN, MIN_COLUMNS)
+    raw = [np.ones(n)]
+    for column in _dictionary(parents, rows):
+        if len(raw) > budget:
+            break
+        raw.append(column)
+    return Basis(orthonormal(np.column_stack(raw)), len(raw))
+
+
+def orthonormal(raw: Floats) -> Floats:
+    """Return columns of mean square 1 that span the same space as ``raw`` (constant first), collinear ones dropped."""
+    n = raw.shape[0]
+    rest = raw[:, 1:] - raw[:, 1:].mean(axis=0)
+    scale = np.sqrt((rest**2).mean(axis=0))
+    rest = rest[:, scale > 0] / scale[scale > 0]
+    if rest.shape[1] == 0:
+        return np.ones((n, 1))
+    eigenvalues, vectors = np.linalg.eigh(rest.T @ rest / n)
+    kept = eigenvalues > RANK_TOLERANCE * eigenvalues[-1]
+    return np.column_stack([np.ones(n), rest @ (vectors[:, kept] / np.sqrt(eigenvalues[kept]))])
+
+
+def _dictionary(parents: Sequence[Variable], rows: Floats) -> Iterator[Floats]:
+    numbers: list[Floats] = []
+    dummies: list[tuple[int, Floats]] = []
+    for index, parent in enumerate(parents):
+        values = parent.values[rows]
+        absent = np.isnan(values)
+        if absent.any():
+            yield absent.astype(np.float64)
+        if parent.scale is Scale.DISCRETE:
+            coded = [(values == level).astype(np.float64) for level in np.unique(values[~absent])[1:]]
+            dummies.extend((index, column) for column in coded)
+            yield from coded
+        elif parent.scale is Scale.NUMERIC:
+            numbers.append(_standardised(values, absent))
+    yield from numbers
+    yield from (column**2 for column in numbers)
+    yield from (left * right for left, right in combinations(numbers, 2))
+    yield from (flag * column for _, flag in dummies for column in numbers)
+    yield from (left * right for (i, left), (j, right) in combinations(dummies, 2) if i != j)
+    for quantile in HINGE_QUANTILES:
+        yield from (np.maximum(column - np.quantile(column, quantile), 0.0) for column in numbers)
+
+
+def _standardised(values: Floats, absent: np.ndarray) -> Floats:
+    known = values[~absent]
+    spread = known.std() if known.size else 0.0
+    if spread == 0.0:
+        return np.zeros_like(values)
+    return np.where(absent, 0.0, np.clip((values - known.mean()) / spread, -CLIP_SD, CLIP_SD))

@@ -1,0 +1,162 @@
+"""Evidence that one variable's mechanism differs between two windows, given its parents.
+
+Each test is a *conditional randomisation test*: a function g of the child, its overlap-weighted fit on the parents
+removed, summed against the surplus W - e of the window (:mod:`dfml_analysis.overlap`). The sum has mean 0 under one
+mechanism if *either* the fit of the window on the parents *or* the fit of g on them is right (double robustness), so
+neither a covariate shift nor a misfit looks like a changed mechanism; rows without counterpart weigh nothing.
+The functions:
+
+* ``mean``      the residual itself, clipped
+* ``rank``, ``spread``, ``skew``, ``tails``   Legendre polynomials 1 to 4 of the residual's rank (Neyman's smooth test)
+* ``pattern``   the residual times the difference of the two windows' fits, estimated on the other half of the rows:
+  sees a change of sign that averages out
+* ``classes``   each class of a discrete child
+
+Shah & Peters (2020), generalised covariance measure; Candes et al. (2018), conditional randomisation; Scheidegger,
+Hoerrmann & Buehlmann (2022), estimated weights.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import ks_2samp, rankdata
+
+from dfml_analysis.overlap import Overlap, net_of_parents
+from dfml_analysis.tail import log_two_sided
+from dfml_analysis.variables import Floats
+
+CLIP_SD = 4.0
+EXACT_SD = 1e-7
+"""A pooled fit that leaves less than this part of the child's spread explains both windows exactly."""
+PATTERN_RIDGE = 1.0
+MIN_PATTERN_ROWS = 40
+MAX_EXACT_KS_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the strongest of several tests of one variable says.
+
+    Attributes
+    ----------
+    test : str
+        The strongest test's name.
+    log_p : float
+        Natural logarithm of its p-value, corrected for the number of tests of this variable.
+    effect : float
+        The change in residual standard deviations (or of the class's probability), current minus reference.
+    n_rows : float
+        Rows per window that could be compared.
+    """
+
+    test: str
+    log_p: float
+    effect: float
+    n_rows: float
+
+
+def no_evidence(n_rows: float, test: str = "same in both") -> Evidence:
+    """Return the evidence of a variable in which nothing can have changed."""
+    return Evidence(test, 0.0, 0.0, n_rows)
+
+
+def strongest(found: list[Evidence]) -> Evidence:
+    """Return the strongest evidence, its p-value corrected for having looked ``len(found)`` times."""
+    best = min(found, key=lambda evidence: evidence.log_p)
+    return Evidence(best.test, min(best.log_p + np.log(len(found)), 0.0), best.effect, best.n_rows)
+
+
+def numeric_evidence(child: Floats, columns: Floats, overlap: Overlap, window: Floats) -> Evidence:
+    """Test a numeric child's mean, spread and shape given its parents.
+
+    Parameters
+    ----------
+    child : array, shape (n,)
+        Finite numbers of both windows.
+    columns : array, shape (n, p)
+        The parents' columns for the same rows; the constant alone for a root.
+    overlap : Overlap
+        For the same rows.
+    window : array, shape (n,)
+        0 reference, 1 current.
+    """
+    clipped = _winsorised(child)
+    residual = net_of_parents(columns, overlap.weight, clipped[:, None])[:, 0]
+    spread = np.sqrt(overlap.weight @ residual**2 / max(overlap.weight.sum(), 1e-300))
+    if spread <= EXACT_SD * clipped.std():
+        return no_evidence(overlap.n_rows)
+    residual = np.clip(residual / spread, -CLIP_SD, CLIP_SD)
+    u = 2.0 * (rankdata(residual) - 0.5) / residual.size - 1.0
+    scores = np.column_stack([residual, u, (3 * u**2 - 1) / 2, (5 * u**3 - 3 * u) / 2, (35 * u**4 - 30 * u**2 + 3) / 8])
+    found = _score_evidence(("mean", "rank", "spread", "skew", "tails"), scores, columns, overlap)
+    if columns.shape[1] == 1:
+        found.append(_kolmogorov_smirnov(child, window, overlap))
+    elif overlap.n_rows >= MIN_PATTERN_ROWS:
+        found.append(_pattern(residual, columns, overlap, window))
+    return strongest(found)
+
+
+def discrete_evidence(child: Floats, columns: Floats, overlap: Overlap, window: Floats) -> Evidence:
+    """Test a discrete child's class probabilities given its parents; parameters as :func:`numeric_evidence`."""
+    levels = np.unique(child)
+    if levels.size < 2:
+        return no_evidence(overlap.n_rows)
+    levels = levels[1:] if levels.size == 2 else levels
+    scores = (child[:, None] == levels).astype(np.float64)
+    net = net_of_parents(columns, overlap.weight, scores)
+    if float((overlap.weight @ net**2).max()) <= EXACT_SD**2 * overlap.weight.sum():
+        return no_evidence(overlap.n_rows)
+    found = _score_evidence(tuple(["classes"] * levels.size), scores, columns, overlap)
+    if columns.shape[1] > 1 and overlap.n_rows >= MIN_PATTERN_ROWS:
+        found += [_pattern(net[:, index], columns, overlap, window) for index in range(levels.size)]
+    return strongest(found)
+
+
+def _score_evidence(names: tuple[str, ...], scores: Floats, columns: Floats, overlap: Overlap) -> list[Evidence]:
+    net = net_of_parents(columns, overlap.weight, scores)
+    log_p, _ = log_two_sided(overlap.probability, net, overlap.surplus, _freedom(columns, overlap))
+    effects = overlap.surplus @ net / max(float(overlap.weight.sum()), 1e-300)
+    return [
+        Evidence(name, float(p), float(effect), overlap.n_rows)
+        for name, p, effect in zip(names, log_p, effects, strict=True)
+    ]
+
+
+def _pattern(residual: Floats, columns: Floats, overlap: Overlap, window: Floats) -> Evidence:
+    half = np.arange(residual.size) % 2 == 0
+    difference = np.empty(residual.size)
+    for fitted in (half, ~half):
+        current, reference = fitted & (window == 1), fitted & (window == 0)
+        slope = _ridge_fit(columns[current], residual[current]) - _ridge_fit(columns[reference], residual[reference])
+        difference[~fitted] = np.clip(columns[~fitted] @ slope, -CLIP_SD, CLIP_SD)
+    net = net_of_parents(columns, overlap.weight, (residual * difference)[:, None])
+    log_p, z = log_two_sided(overlap.probability, net, overlap.surplus, _freedom(columns, overlap))
+    effect = float(np.sqrt(overlap.weight @ difference**2 / max(overlap.weight.sum(), 1e-300)))
+    one_sided = float(log_p[0] - np.log(2.0)) if z[0] > 0 else 0.0
+    return Evidence("pattern", one_sided, effect, overlap.n_rows)
+
+
+def _freedom(columns: Floats, overlap: Overlap) -> float:
+    """Return the degrees of freedom that estimating e left; a root's e is known."""
+    n_columns = columns.shape[1]
+    return np.inf if n_columns == 1 else 2.0 * overlap.n_rows - n_columns
+
+
+def _ridge_fit(columns: Floats, target: Floats) -> Floats:
+    gram = columns.T @ columns
+    gram[np.diag_indices_from(gram)] += PATTERN_RIDGE
+    return np.asarray(np.linalg.solve(gram, columns.T @ target))
+
+
+def _kolmogorov_smirnov(child: Floats, window: Floats, overlap: Overlap) -> Evidence:
+    reference, current = child[window == 0], child[window == 1]
+    method = "exact" if max(reference.size, current.size) <= MAX_EXACT_KS_ROWS else "asymp"
+    result = ks_2samp(reference, current, method=method)
+    effect = (current.mean() - reference.mean()) / max(child.std(), 1e-300)
+    return Evidence("distribution", float(np.log(max(result.pvalue, 1e-300))), float(effect), overlap.n_rows)
+
+
+def _winsorised(child: Floats) -> Floats:
+    low, middle, high = np.quantile(child, (0.25, 0.5, 0.75))
+    reach = 10.0 * (high - low)
+    return np.clip(child, middle - reach, middle + reach) if reach > 0 else child

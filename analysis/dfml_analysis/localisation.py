@@ -1,0 +1,264 @@
+"""The answer to "what changed, and where?": verdict, ordered suspects, evidence; as table, JSON, text and figure."""
+
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dfml_analysis.columns import Kind
+from dfml_analysis.verdict import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SENTENCES = {
+    Verdict.FAULT: "Fault in {what}.",
+    Verdict.INPUT_SHIFT: "The input changed: {what}. No step changed its behaviour.",
+    Verdict.NO_CHANGE: "Nothing changed.",
+    Verdict.UNDECIDED: "Undecided: {what}.",
+}
+STYLES = {
+    Verdict.FAULT: "bold red",
+    Verdict.INPUT_SHIFT: "bold yellow",
+    Verdict.NO_CHANGE: "bold green",
+    Verdict.UNDECIDED: "bold blue",
+}
+
+
+FLAG_LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One variable in one window.
+
+    Attributes
+    ----------
+    n : int
+        Rows of the window.
+    n_present : int
+        Rows where the variable has a value.
+    mean, sd, median : float
+        Of the present values; NaN where there are none.
+    """
+
+    n: int
+    n_present: int
+    mean: float
+    sd: float
+    median: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One variable whose mechanism changed (or, with verdict undecided, may have).
+
+    Attributes
+    ----------
+    step, variable : str
+    kind : Kind
+    score : float
+        0 to 1, comparable within one localisation.
+    p_value : float
+        Of "the mechanism is the same", corrected for the tests of this variable and for the number of variables.
+    test : str
+        Which test said so (:mod:`dfml_analysis.evidence`).
+    effect : float
+        The change, in residual standard deviations, probability or share of requests, as the test has it.
+    n_compared : float
+        Rows per window that could be compared.
+    before, after : Summary or None
+        The variable in the reference and in the current window.
+    attribution : float or None
+        Its part of the target's change, in the target's unit; None where it was not computed.
+    """
+
+    step: str
+    variable: str
+    kind: Kind
+    score: float
+    p_value: float
+    test: str = ""
+    effect: float = float("nan")
+    n_compared: float = float("nan")
+    before: Summary | None = None
+    after: Summary | None = None
+    attribution: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VariableEvidence:
+    """What was found for one variable, guilty or not; ``p_value`` as in :class:`Suspect`."""
+
+    step: str
+    variable: str
+    kind: Kind
+    p_value: float
+    test: str
+    effect: float
+    n_compared: float
+    comparable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Localisation:
+    """A verdict, its suspects (most suspect first) and how they were found.
+
+    Attributes
+    ----------
+    verdict : Verdict
+    suspects : tuple of Suspect
+    method : str
+        The localiser's name.
+    seed : int
+    seconds : float
+        Wall time of the computation.
+    status : str
+        ``ok``, or what limits the answer, or ``failed: ...``.
+    target : str
+        The variable whose change was to be explained.
+    target_change : float
+        Mean of the target in the current window minus that in the reference; NaN if either has none.
+    evidence : tuple of VariableEvidence
+        Every variable that was tested, in topological order.
+    """
+
+    verdict: Verdict
+    suspects: tuple[Suspect, ...]
+    method: str
+    seed: int
+    seconds: float
+    status: str = "ok"
+    target: str = ""
+    target_change: float = float("nan")
+    evidence: tuple[VariableEvidence, ...] = field(default=())
+
+    @property
+    def sentence(self) -> str:
+        """The verdict as one sentence."""
+        if self.verdict is Verdict.UNDECIDED:
+            names = ", ".join(suspect.variable for suspect in self.suspects[:3])
+            what = f"weak evidence against {names}" if names else self.status
+        else:
+            what = "; ".join(_describe(suspect) for suspect in self.suspects)
+        return SENTENCES[self.verdict].format(what=what)
+
+    @property
+    def top(self) -> str | None:
+        """The most suspect variable, even where the evidence is too weak for a verdict; None where there is none."""
+        if self.suspects:
+            return self.suspects[0].variable
+        ordered = sorted(self.evidence, key=lambda item: item.p_value)
+        return ordered[0].variable if ordered else None
+
+    @property
+    def flagged(self) -> frozenset[str]:
+        """The variables that the verdict accuses; empty without one. A method that only ranks accuses its first."""
+        if self.verdict not in {Verdict.FAULT, Verdict.INPUT_SHIFT}:
+            return frozenset()
+        return frozenset(suspect.variable for suspect in self.suspects if not suspect.p_value > FLAG_LEVEL)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as plain JSON values: verdict, suspects, method, seed, seconds, status."""
+        suspects = [
+            {
+                "step": suspect.step,
+                "variable": suspect.variable,
+                "kind": suspect.kind.value,
+                "score": suspect.score,
+                "p_value": suspect.p_value,
+            }
+            for suspect in self.suspects
+        ]
+        return {
+            "verdict": self.verdict.value,
+            "suspects": suspects,
+            "method": self.method,
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "status": self.status,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a suspect, most suspect first."""
+        rows = [
+            {
+                "step": suspect.step,
+                "variable": suspect.variable,
+                "kind": suspect.kind.value,
+                "score": suspect.score,
+                "p_value": suspect.p_value,
+                "test": suspect.test,
+                "effect": suspect.effect,
+                "n_compared": suspect.n_compared,
+                "before": suspect.before.mean if suspect.before else float("nan"),
+                "after": suspect.after.mean if suspect.after else float("nan"),
+                "attribution": float("nan") if suspect.attribution is None else suspect.attribution,
+            }
+            for suspect in self.suspects
+        ]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the evidence of every tested variable as bars (-log10 p), suspects in colour."""
+        from dfml_analysis.localisation_plot import plot_evidence  # noqa: PLC0415 - it needs this module
+
+        return plot_evidence(self, ax)
+
+    def _repr_html_(self) -> str:
+        table = self.to_frame().to_html(index=False, float_format="{:.3g}".format, border=0) if self.suspects else ""
+        return (
+            f"<p><b>{escape(self.sentence)}</b> <small>{escape(self.method)}, {escape(self.status)}</small></p>{table}"
+        )
+
+    def __rich__(self) -> RenderableType:
+        """Render for the terminal."""
+        head = Text(self.sentence, style=STYLES[self.verdict])
+        if not self.suspects:
+            return head
+        table = Table("", "step", "variable", "kind", "score", "p", "before", "after", "part of the change")
+        for place, suspect in enumerate(self.suspects, start=1):
+            table.add_row(
+                str(place),
+                suspect.step,
+                suspect.variable,
+                suspect.kind.value,
+                f"{suspect.score:.2f}",
+                f"{suspect.p_value:.2g}",
+                _mean(suspect.before),
+                _mean(suspect.after),
+                "" if suspect.attribution is None else f"{suspect.attribution:+.4g}",
+            )
+        return Group(head, table)
+
+
+COLUMNS = (
+    "step",
+    "variable",
+    "kind",
+    "score",
+    "p_value",
+    "test",
+    "effect",
+    "n_compared",
+    "before",
+    "after",
+    "attribution",
+)
+
+
+def _describe(suspect: Suspect) -> str:
+    aspects = {Kind.PRESENCE: "is missing or comes more or less often", Kind.LATENCY: "is slow", Kind.ERROR: "fails"}
+    said = aspects.get(suspect.kind, "answers differently")
+    if suspect.kind is Kind.INPUT:
+        return f"{suspect.variable}"
+    name = suspect.step if suspect.step == suspect.variable else f"{suspect.step} ({suspect.variable})"
+    return f"{name} {said}"
+
+
+def _mean(summary: Summary | None) -> str:
+    return "" if summary is None else f"{summary.mean:.4g}"

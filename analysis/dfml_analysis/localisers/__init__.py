@@ -1,0 +1,46 @@
+"""Every method of fault localisation, by name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from dfml.errors import DataError
+from dfml_analysis.localisers.base import Localiser
+from dfml_analysis.localisers.deepest_node import DeepestNode
+from dfml_analysis.localisers.first_node import FirstNode
+from dfml_analysis.localisers.linear_chow import LinearChow
+from dfml_analysis.localisers.marginal_ks import MarginalKs
+from dfml_analysis.localisers.nsigma import NSigma
+from dfml_analysis.localisers.own import Own
+from dfml_analysis.localisers.random_node import RandomNode
+from dfml_analysis.localisers.ranked_correlation import RankedCorrelation
+
+LOCALISERS: Mapping[str, Localiser] = MappingProxyType(
+    {
+        method.name: method
+        for method in (
+            Own(),
+            MarginalKs(),
+            LinearChow(),
+            NSigma(),
+            RankedCorrelation(),
+            RandomNode(),
+            FirstNode(),
+            DeepestNode(),
+        )
+    }
+)
+"""The methods by name; ``dfml`` is this package's own."""
+
+
+def localiser(name: str) -> Localiser:
+    """Return the method of that name.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    if name not in LOCALISERS:
+        msg = f"method {name!r} does not exist; expected one of {', '.join(LOCALISERS)}"
+        raise DataError(msg)
+    return LOCALISERS[name]

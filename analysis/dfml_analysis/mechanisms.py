@@ -1,0 +1,140 @@
+"""Did this variable's mechanism change? One answer per variable, from its column and its parents' alone.
+
+For each variable: which tests apply, on which rows, and what the strongest says. Linear in the number of variables.
+A variable that is sometimes absent is asked twice: whether it is there (kind ``presence``), and what it is where it is.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dfml_analysis.basis import parent_columns
+from dfml_analysis.columns import Kind
+from dfml_analysis.evidence import Evidence, discrete_evidence, no_evidence, numeric_evidence, strongest
+from dfml_analysis.exact import find_rule, rule_evidence
+from dfml_analysis.latency import machine_slowdown, slower
+from dfml_analysis.overlap import Overlap, estimate_overlap
+from dfml_analysis.variables import NOT_FINITE, Floats, Scale, Variable
+from dfml_analysis.windows import Windows
+
+MIN_OVERLAP_ROWS = 5.0
+"""Fewer comparable rows than this a window, and the answer is that there is none."""
+MIN_ROWS = 3
+MIN_EFFECT_SD = 0.03
+"""A shift under 3 % of a residual standard deviation is no change, however many rows say so."""
+SMALL_TESTS = frozenset({"mean", "rank", "spread", "skew", "tails"})
+
+
+@dataclass(frozen=True, slots=True)
+class MechanismTest:
+    """What the data say about one variable's mechanism.
+
+    Attributes
+    ----------
+    variable : Variable
+    kind : Kind
+        Which aspect was tested: ``presence`` for a variable's being there.
+    evidence : Evidence
+        The strongest test, corrected for the tests of this variable.
+    comparable : bool
+        False: the windows do not overlap in the parents (or rows are too few), so nothing can be said.
+    root : bool
+        Whether the variable has no parents: what changes there came from outside.
+    """
+
+    variable: Variable
+    kind: Kind
+    evidence: Evidence
+    comparable: bool
+    root: bool
+
+
+def examine_mechanisms(windows: Windows) -> list[MechanismTest]:
+    """Test every variable of the windows, in topological order.
+
+    Constant variables are not listed: nothing in them can have changed.
+    """
+    latencies = [variable for variable in windows.variables.values() if variable.kind is Kind.LATENCY]
+    slowdown = machine_slowdown(latencies, windows.window)
+    found: list[MechanismTest] = []
+    for name, variable in windows.variables.items():
+        parents = windows.parents(name)
+        found.extend(_state_tests(variable, parents, windows.window))
+        if variable.scale in {Scale.NUMERIC, Scale.DISCRETE}:
+            found.append(_value_test(variable, parents, windows.window, slowdown))
+    return found
+
+
+def _state_tests(variable: Variable, parents: Sequence[Variable], window: Floats) -> Iterator[MechanismTest]:
+    if np.ptp(variable.state) == 0:
+        return
+    state = variable.state.astype(np.float64)
+    present = np.ones(window.size, dtype=bool)
+    kind = variable.kind if (variable.state == NOT_FINITE).any() else Kind.PRESENCE
+    coded = replace(variable, values=state, state=np.zeros_like(variable.state), scale=Scale.DISCRETE)
+    yield replace(_conditional_test(coded, parents, present, window), variable=variable, kind=kind)
+
+
+def _value_test(variable: Variable, parents: Sequence[Variable], window: Floats, slowdown: float) -> MechanismTest:
+    if variable.kind is not Kind.LATENCY:
+        return _conditional_test(variable, parents, variable.present, window)
+    grown = slower(variable, window, slowdown)
+    if grown.log_p == 0.0:
+        return MechanismTest(variable, variable.kind, grown, True, not parents)
+    logs = [_in_logs(parent) if parent.kind is Kind.LATENCY else parent for parent in parents]
+    given = _conditional_test(_in_logs(variable), logs, variable.present, window)
+    weaker = grown if grown.log_p >= given.evidence.log_p else replace(given.evidence, effect=grown.effect)
+    return replace(given, variable=variable, evidence=weaker)
+
+
+def _conditional_test(child: Variable, parents: Sequence[Variable], rows: np.ndarray, window: Floats) -> MechanismTest:
+    chosen = rows & _shared_patterns(parents, rows, window)
+    own_window = window[chosen]
+    n_least = min(int(own_window.sum()), int((1.0 - own_window).sum()))
+    result = MechanismTest(child, child.kind, no_evidence(float(n_least), "too few rows"), False, not parents)
+    if n_least < MIN_ROWS:
+        return result
+    columns = parent_columns(parents, chosen).columns
+    overlap = estimate_overlap(columns, own_window)
+    found: list[Evidence] = []
+    complete = np.logical_and.reduce([chosen, *(parent.present for parent in parents)])
+    rule = find_rule(child, parents, complete, window[complete])
+    if rule is not None:
+        among = _restricted(overlap, complete[chosen])
+        if not rule.broken.any() and complete.sum() == chosen.sum():
+            return replace(result, evidence=no_evidence(overlap.n_rows, "exact rule"), comparable=True)
+        found.append(rule_evidence(rule, among, window[complete]))
+    if overlap.n_rows >= MIN_OVERLAP_ROWS or not parents:
+        test = numeric_evidence if child.scale is Scale.NUMERIC else discrete_evidence
+        found.append(_large_enough(child, test(child.values[chosen], columns, overlap, own_window)))
+    if not found:
+        return replace(result, evidence=no_evidence(overlap.n_rows, "no overlap"))
+    return replace(result, evidence=strongest(found), comparable=True)
+
+
+def _shared_patterns(parents: Sequence[Variable], rows: np.ndarray, window: Floats) -> np.ndarray:
+    """Return the rows whose pattern of absent parents occurs in both windows."""
+    if all(parent.present.all() for parent in parents):
+        return np.ones_like(rows)
+    absent = np.column_stack([~parent.present for parent in parents])
+    _, pattern = np.unique(absent, axis=0, return_inverse=True)
+    pattern = pattern.reshape(-1)
+    counts = [np.bincount(pattern[rows & (window == side)], minlength=pattern.max() + 1) for side in (0, 1)]
+    return np.asarray((np.minimum(*counts) > 0)[pattern])
+
+
+def _restricted(overlap: Overlap, rows: np.ndarray) -> Overlap:
+    weight = overlap.weight[rows]
+    return Overlap(overlap.probability[rows], overlap.surplus[rows], weight, float(2.0 * weight.sum()))
+
+
+def _large_enough(child: Variable, evidence: Evidence) -> Evidence:
+    small = evidence.test in SMALL_TESTS and abs(evidence.effect) < MIN_EFFECT_SD
+    wrong_way = child.kind is Kind.ERROR and evidence.effect < 0
+    return replace(evidence, log_p=0.0) if small or wrong_way else evidence
+
+
+def _in_logs(variable: Variable) -> Variable:
+    values = np.log(np.maximum(variable.values, 1e-6))
+    return replace(variable, values=values)

@@ -1,0 +1,61 @@
+"""From the tests of all variables to a verdict: fault, input shift, nothing, or not enough to say.
+
+False discoveries over the variables are controlled by Benjamini & Hochberg (1995) at ``ALPHA``; what passes only at
+``ALPHA_WEAK`` is no verdict but is shown, as ``undecided``.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from dfml_analysis.mechanisms import MechanismTest
+from dfml_analysis.variables import Floats
+
+ALPHA = 0.01
+"""One false alarm in a hundred windows: an operator who watches a window an hour hears one in four days."""
+ALPHA_WEAK = 0.05
+
+
+class Verdict(StrEnum):
+    """What became of the pipeline between the two windows."""
+
+    FAULT = "fault"
+    INPUT_SHIFT = "input_shift"
+    NO_CHANGE = "no_change"
+    UNDECIDED = "undecided"
+
+
+def adjusted_log_p(log_p: Sequence[float], tested: Sequence[bool]) -> Floats:
+    """Return Benjamini-Hochberg adjusted p-values, as natural logarithms; 0 for what could not be tested.
+
+    Examples
+    --------
+    >>> [round(float(p), 3) for p in np.exp(adjusted_log_p([np.log(0.01), np.log(0.5)], [True, True]))]
+    [0.02, 0.5]
+    """
+    family = np.asarray(tested, dtype=bool)
+    values = np.asarray(log_p, dtype=np.float64)[family]
+    order = np.argsort(values)[::-1]
+    ranks = np.arange(values.size, 0, -1)
+    adjusted = np.minimum.accumulate(values[order] + np.log(values.size / ranks)) if values.size else values
+    controlled = np.empty_like(values)
+    controlled[order] = np.minimum(adjusted, 0.0)
+    result = np.zeros(family.size)
+    result[family] = controlled
+    return result
+
+
+def decide(tests: Sequence[MechanismTest], adjusted: Floats) -> tuple[Verdict, list[int]]:
+    """Return the verdict and the indices of the changed variables.
+
+    A changed mechanism is a fault, whatever else changed; changed roots alone are an input shift.
+    """
+    changed = [index for index in range(len(tests)) if adjusted[index] <= np.log(ALPHA)]
+    if changed:
+        only_roots = all(tests[index].root for index in changed)
+        return Verdict.INPUT_SHIFT if only_roots else Verdict.FAULT, changed
+    weak = [index for index in range(len(tests)) if adjusted[index] <= np.log(ALPHA_WEAK)]
+    if weak or not any(test.comparable for test in tests):
+        return Verdict.UNDECIDED, weak
+    return Verdict.NO_CHANGE, []
