@@ -232,6 +232,14 @@ def variable_name(setting: str) -> str:
 def load_settings(file: Path | None, env: Mapping[str, str], overrides: Mapping[str, object]) -> Settings:
     """Put the settings together: options over environment over file over defaults.
 
+    Parameters and errors as :func:`given_settings`.
+    """
+    return Settings(**given_settings(file, env, overrides))  # type: ignore[arg-type]  # each was checked for its field
+
+
+def given_settings(file: Path | None, env: Mapping[str, str], overrides: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings that options, environment or file give, checked; those left to their default are not in it.
+
     Parameters
     ----------
     file
@@ -262,7 +270,7 @@ def load_settings(file: Path | None, env: Mapping[str, str], overrides: Mapping[
             findings.append(f"{place}: got {value!r}, expected {error}")
     if findings:
         raise SettingsError("\n".join(findings))
-    return Settings(**values)  # type: ignore[arg-type]  # each value was checked against its field
+    return values
 
 
 _Given = tuple[str, str, object, bool]

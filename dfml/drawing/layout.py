@@ -7,8 +7,8 @@ from dfml.drawing.layers import Edge, Layered, Vertex, arrange
 
 MARGIN = 16.0
 LAYER_GAP = 56.0
-BOX_GAP = 22.0
-PASSING_GAP = 14.0
+BOX_GAP = 28.0
+PASSING_GAP = 18.0
 """Room between a long edge that passes through a layer and its neighbours."""
 PORT_STEP = 11.0
 LABEL_PADDING = 18.0

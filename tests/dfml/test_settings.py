@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dfml.errors import SettingsError
-from dfml.settings import Settings, load_settings, setting_names, variable_name
+from dfml.settings import Settings, given_settings, load_settings, setting_names, variable_name
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
 
@@ -134,3 +134,8 @@ def test_the_documentation_lists_every_setting_with_its_variable_and_default() -
     assert [row[:2] for row in rows] == [(name, variable_name(name)) for name in setting_names()]
     documented = load_settings(None, {variable: text for _, variable, text in rows if text}, {})
     assert documented == Settings()
+
+
+def test_what_was_given_is_told_from_what_was_left_to_its_default() -> None:
+    write("rest_port: 8080\n")
+    assert given_settings(None, {"DFML_TAP": "1"}, {"log": None}) == {"rest_port": 8080, "tap": True}
