@@ -9,6 +9,7 @@ from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import BadInputError, ConflictError, LogError, LogReadOnlyError
 from dfml.log.base import Commit, Log, Membership, Reader, TopicConfig
 from dfml.log.sqlite_file import Durability, check, connect
+from dfml.log.sqlite_group import SqliteMembership
 from dfml.log.sqlite_queries import Queries
 from dfml.log.sqlite_reader import SqliteReader
 from dfml.log.sqlite_writer import Writer
@@ -51,6 +52,7 @@ class SqliteLog(Log):
         lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         self._path = path
+        self._clock = clock
         self._lock_timeout_s = lock_timeout_s
         self._closed = False
         self._wake = Wake()
@@ -125,7 +127,7 @@ class SqliteLog(Log):
 
     def join(self, group: str, partitions: int, *, session_timeout_ms: int = 6000) -> Membership:
         """Become a member of a group that shares the partition numbers 0 to ``partitions - 1``."""
-        raise NotImplementedError
+        return SqliteMembership(self._writable(), self._clock, group, partitions, session_timeout_ms)
 
     def close(self) -> None:
         """Release everything, readers too; further calls raise :class:`~dfml.errors.LogError`."""

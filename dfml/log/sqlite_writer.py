@@ -12,6 +12,7 @@ from dfml.log.base import Commit
 from dfml.log.file_lock import FileLock
 from dfml.log.header_blob import encode_headers
 from dfml.log.sqlite_catalogue import TOPICS_CHANGED, Catalogue
+from dfml.log.sqlite_fence import Fence
 from dfml.log.sqlite_file import OFFSET_BITS, Durability, connect, prepare, translate
 from dfml.record import Append, Record, TopicPartition
 
@@ -52,6 +53,7 @@ class Writer:
         self._cursor = self._connection.cursor()
         self.known = Catalogue(self._connection, with_commits=True)
         self._group_ids: dict[str, int] = {}
+        self._fences: dict[int, Fence] = {}
 
     def append(self, appends: Sequence[Append], commits: Sequence[Commit]) -> list[Record]:
         """Write one unit of records and committed positions; return the records as they will be read."""
@@ -146,6 +148,7 @@ class Writer:
         if self._connection.in_transaction:
             self._connection.rollback()
         self.known.forget()
+        self._fences.clear()
 
     def _insert(self, appends: Sequence[Append], changed: int) -> list[Record]:
         known, now_ms = self.known, self._clock()
@@ -173,9 +176,9 @@ class Writer:
         return records
 
     def _move_commits(self, commit: Commit, changed: int) -> None:
-        if not commit.offsets:
-            return
         known, group = self.known, self.group_id(commit.group)
+        if commit.generation is not None:
+            self._fence(group).check(commit)
         moves, inserts = self._divide(commit.offsets, group, changed)
         if moves:
             self._cursor.executemany(MOVE_COMMITS, moves)
@@ -183,6 +186,14 @@ class Writer:
             self._cursor.executemany(INSERT_COMMITS, inserts)
         for place, at in commit.offsets.items():
             known.commits[known.ids[place], group] = changed, at
+
+    def _fence(self, group: int) -> Fence:
+        """Return the group's membership, read again when it changed."""
+        fence = self._fences.get(group)
+        if fence is None or group in self.known.memberships:
+            self.known.memberships.discard(group)
+            self._fences[group] = fence = Fence.load(self._cursor, group)
+        return fence
 
     def _divide(
         self, offsets: Mapping[TopicPartition, int], group: int, changed: int
