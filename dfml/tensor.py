@@ -134,7 +134,7 @@ def count_elements(shape: Sequence[int], where: str) -> int:
     if len(shape) > MAX_DIMENSIONS:
         msg = f"{where}: shape has {len(shape)} dimensions, expected at most {MAX_DIMENSIONS}"
         raise PayloadError(msg)
-    if any(size < 0 for size in shape):
+    if len(shape) and min(shape) < 0:
         msg = f"{where}: shape {spell_shape(shape)} has a negative dimension"
         raise PayloadError(msg)
     return math.prod(shape)
@@ -163,6 +163,10 @@ def reshape(flat: Array, shape: Sequence[int], where: str) -> Array:
         If the shape does not fit the elements, or numpy cannot index it (an empty tensor of absurd dimensions).
     """
     check_count(shape, flat.size, where)
+    return _shaped(flat, shape, where)
+
+
+def _shaped(flat: Array, shape: Sequence[int], where: str) -> Array:
     try:
         return flat.reshape(tuple(shape))
     except ValueError as error:
@@ -209,8 +213,8 @@ def from_raw(raw: bytes, kind: Datatype, shape: Sequence[int], where: str) -> Ar
     check_raw(raw, kind, shape, where)
     if kind.name == "BF16":
         halves = np.frombuffer(raw, dtype="<u2")
-        return reshape((halves.astype("<u4") << 16).view("<f4"), shape, where)
-    return reshape(np.frombuffer(raw, dtype=kind.dtype), shape, where)
+        return _shaped((halves.astype("<u4") << 16).view("<f4"), shape, where)
+    return _shaped(np.frombuffer(raw, dtype=kind.dtype), shape, where)
 
 
 def to_raw(array: Array, kind: Datatype, where: str) -> bytes:

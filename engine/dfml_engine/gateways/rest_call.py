@@ -24,10 +24,9 @@ would lose the refusal."""
 
 # No comma: the header that names a batch's members separates them by it. No control characters: it is a header's value.
 _REQUEST_ID = re.compile(r"[!-+\--~]([ -+\--~]*[!-+\--~])?")
+_JSON_LENGTH = JSON_LENGTH_HEADER.lower().encode()
 _NOT_PASSED_ON = frozenset({REQUEST.encode(), VERSION.encode(), TIMEOUT_HEADER.encode()})
-_READ = frozenset(
-    {b"prefer", b"content-length", b"content-encoding", b"seldon-model", JSON_LENGTH_HEADER.lower().encode()}
-)
+_READ = frozenset({b"prefer", b"content-length", b"content-encoding", b"seldon-model", _JSON_LENGTH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,9 @@ def _make_headers(found: dict[bytes, bytes], passed_on: Headers) -> CallHeaders:
     if encoding != b"identity":
         msg = f"content-encoding {encoding.decode('latin-1')!r} is not understood; send the body as it is"
         raise BadInputError(msg)
-    json_bytes = found.get(JSON_LENGTH_HEADER.lower().encode())
+    json_bytes = found.get(_JSON_LENGTH)
     request_id = found.get(b"x-request-id")
-    timeout = found.get(TIMEOUT_HEADER.encode())
+    timeout = found.get(b"x-request-timeout-ms")
     return CallHeaders(
         passed_on=passed_on,
         request_id=check_request_id(request_id.decode("latin-1"), "header x-request-id") if request_id else None,

@@ -46,6 +46,7 @@ async def serve_rest(app: ASGIApp, host: str, port: int, *, grace_seconds: int =
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=grace_seconds,
     )
     config.load()
