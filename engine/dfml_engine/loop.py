@@ -10,11 +10,10 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from dfml.log.sqlite import SqliteLog
-
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import LogError, LogUnavailableError
 from dfml.log.base import Commit
+from dfml.log.sqlite import SqliteLog
 from dfml.record import Record, TopicName, TopicPartition
 from dfml_engine.outcome import Outcome
 from dfml_engine.worker import Worker
@@ -48,6 +47,7 @@ class EventLoop:
         self._readers: dict[TopicName, list[Worker]] = {}
         self._wanted: dict[int, frozenset[TopicName]] = {}
         self._next: dict[TopicPartition, int] = {}
+        self._moved: dict[TopicPartition, int] = {}
         self._outcomes: list[Outcome] = []
         self._flush_due = False
         self._wake: asyncio.TimerHandle | None = None
@@ -109,6 +109,7 @@ class EventLoop:
         self._reader.unassign(gone)
         for place in gone:
             del self._next[place]
+            self._moved.pop(place, None)
 
     def _add_topics(self, number: int, worker: Worker, topics: Iterable[TopicName]) -> None:
         known = self._log.topics()
@@ -196,7 +197,7 @@ class EventLoop:
 
     def _hand_on(self, records: Sequence[Record]) -> None:
         """Give appended records to their readers from memory, as far as nothing of another process lies between."""
-        following, moved, missed = self._next, {}, False
+        following, moved, missed = self._next, self._moved, False
         batch = []
         for record in records:
             place = TopicPartition(record.topic, record.partition)
@@ -206,13 +207,15 @@ class EventLoop:
                 batch.append(record)
             elif expected is not None:
                 missed = True
-        self._reader.assign(moved)
         self._deliver(batch)
         if missed:
             self._read_some()
 
     def _read_some(self) -> bool:
-        """Read a batch and hand it on; return whether more may wait."""
+        """Read a batch and hand it on, passing over what went from memory; return whether more may wait."""
+        if self._moved:
+            self._reader.assign(self._moved)
+            self._moved.clear()
         records = self._reader.poll(READ_RECORDS, 0)
         if records:
             self._take_read(records)

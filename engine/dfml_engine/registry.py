@@ -117,6 +117,7 @@ class Registry:
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
+        self._read = frozenset({topics.specs, topics.status})
         self._listeners: list[SpecListener] = []
         self.versions: dict[tuple[str, str], dict[int, LoadedSpec]] = {}
         self.highest: dict[tuple[str, str], int] = {}
@@ -139,7 +140,7 @@ class Registry:
 
     def topics(self) -> frozenset[TopicName]:
         """Return the control topics."""
-        return frozenset({self._topics.specs, self._topics.status})
+        return self._read
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Do nothing: the registry writes nothing."""

@@ -138,8 +138,7 @@ class Task:
             return
         if len(rule.slots) == 1:
             flow.ended[key] = Ending.FIRED
-            single = Gathering(rule, visit, 0, {feed.slot: arrival}, arrived=1)
-            self._fire(flow, single)
+            self._fire(flow, rule, visit, [(feed.slot, arrival)], [arrival])
         else:
             self._gather(flow, self._gathering(flow, rule, visit, arrival.record.timestamp_ms), feed.slot, arrival)
 
@@ -207,7 +206,7 @@ class Task:
         match decide(gathering.rule, gathering.arrived, gathering.never, closed=closed):
             case Decision.FIRE:
                 gathering.fired = True
-                self._fire(flow, gathering)
+                self._fire(flow, gathering.rule, gathering.visit, gathering.data(), gathering.used())
                 self._drop_unused(gathering)
                 self._end_if_resolved(flow, gathering)
             case Decision.DROP:
@@ -291,16 +290,17 @@ class Task:
 
     # -- firing -------------------------------------------------------------------------------------------------------
 
-    def _fire(self, flow: Flow, gathering: Gathering) -> None:
-        rule, visit = gathering.rule, gathering.visit
-        used = gathering.used()
+    def _fire(
+        self, flow: Flow, rule: FiringRule, visit: int, data: Sequence[tuple[int, Arrival]], used: list[Arrival]
+    ) -> None:
+        """Write the rule's result: the payload of ``data``, with everything in ``used`` as its parents."""
         if visit > flow.topology.max_step_revisits and flow.topology.cyclic:
             self._fail_rule(flow, rule, visit, _too_many_visits(flow.topology, rule), used)
             return
         if self.already and (rule.sink, self._identity(flow, rule, visit)) in self.already:
             return
         try:
-            value = _payload(flow, gathering)
+            value = _payload(flow, rule, data)
         except (DecodeError, PayloadError) as error:
             text = _undecodable(used[0].record, rule) if isinstance(error, DecodeError) else str(error)
             self._fail_rule(flow, rule, visit, Failure("undecodable", text), used)
@@ -356,10 +356,9 @@ def _parse(arrival: Arrival, source: Source) -> Message:
     return arrival.message
 
 
-def _payload(flow: Flow, gathering: Gathering) -> bytes:
-    rule = gathering.rule
+def _payload(flow: Flow, rule: FiringRule, data: Sequence[tuple[int, Arrival]]) -> bytes:
     parts = []
-    for slot, arrival in gathering.data():
+    for slot, arrival in data:
         message = _parse(arrival, rule.sources[slot])
         parts.append((message, _wanted(rule.sources[slot], message)))
     request = flow.request.decode(errors="replace")
