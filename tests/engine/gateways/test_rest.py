@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import orjson
 import pytest
+import pytest_asyncio
 
 from dfml.errors import (
     ConflictError,
@@ -24,6 +25,8 @@ from dfml.inference.codec import encode_response
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
 from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
 from dfml_engine.gateways.rest import create_app, serve_rest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LIMIT = 100_000
 BODY = {"inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [1, 2.5]}]}
@@ -86,26 +89,35 @@ class EchoGateway:
         return self._answer(Submission(pipeline, request_id))
 
 
-@pytest.fixture
-async def gateway() -> EchoGateway:
-    statuses = (
-        PipelineStatus("echo", 3, ready=True),
-        PipelineStatus("loading", 1, ready=False, reason="model 'a' is being loaded"),
-        PipelineStatus("mute", 1, ready=True, synchronous=False),
-    )
-    made = EchoGateway({status.name: status for status in statuses})
-    made.release.set()
-    made.logged.set()
-    return made
+STATUSES = (
+    PipelineStatus("echo", 3, ready=True),
+    PipelineStatus("loading", 1, ready=False, reason="model 'a' is being loaded"),
+    PipelineStatus("mute", 1, ready=True, synchronous=False),
+)
 
 
-@pytest.fixture
-async def client(gateway: EchoGateway) -> AsyncIterator[httpx.AsyncClient]:
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def served() -> AsyncIterator[tuple[EchoGateway, str]]:
+    """One server for all tests: starting and closing takes longer than most of them."""
+    gateway = EchoGateway()
     server = await serve_rest(create_app(gateway, max_request_bytes=LIMIT), "127.0.0.1", 0, grace_seconds=1)
-    base = f"http://127.0.0.1:{server.port}"
-    async with httpx.AsyncClient(base_url=base, timeout=10, trust_env=False) as made:
-        yield made
+    yield gateway, f"http://127.0.0.1:{server.port}"
     await server.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def gateway(served: tuple[EchoGateway, str]) -> EchoGateway:
+    renewed = EchoGateway({status.name: status for status in STATUSES})
+    renewed.release.set()
+    renewed.logged.set()
+    vars(served[0]).update(vars(renewed))
+    return served[0]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(gateway: EchoGateway, served: tuple[EchoGateway, str]) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=served[1], timeout=10, trust_env=False) as made:
+        yield made
 
 
 def error(answer: httpx.Response) -> str:
