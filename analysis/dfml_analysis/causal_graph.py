@@ -2,6 +2,22 @@
 
 It is read from a YAML file that maps each node to the list of its parents, or built from a pipeline's own graph
 (:func:`from_pipeline`). Every vertex carries ``step`` and ``kind`` (:class:`dfml_analysis.columns.Kind`).
+
+Of a pipeline's graph, the causal graph has:
+
+===================  ==========================================================================================
+variable             parents
+===================  ==========================================================================================
+input's tensors      none
+a step's error       what the step reads (tensors, absent or not) and the presence of the steps it reads
+a step's presence    the same, and its error
+a step's outputs     what the step reads, its presence
+a step's latency     what the step reads, its presence and error
+a step's inputs      what the step reads
+pipeline's outputs   what the output reads
+pipeline's error     every step's error
+pipeline's latency   every step's latency, its own error
+===================  ==========================================================================================
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +27,8 @@ import networkx as nx
 import yaml
 
 from dfml.errors import DataError
-from dfml_analysis.columns import Kind, parse_column
+from dfml.graph import Edge, PipelineGraph
+from dfml_analysis.columns import Column, Kind, parse_column
 
 
 def read_graph(source: str | Path | Mapping[str, Iterable[str]]) -> nx.DiGraph:
@@ -45,6 +62,99 @@ def read_graph(source: str | Path | Mapping[str, Iterable[str]]) -> nx.DiGraph:
             raise DataError(msg)
         graph.add_edges_from((parent, node) for parent in parents)
     return with_kinds(graph)
+
+
+def from_pipeline(graph: PipelineGraph, columns: Iterable[str]) -> nx.DiGraph:
+    """Return the causal graph of a pipeline over the columns of its frame.
+
+    Edges that would close a cycle (a step that reads what comes after it) are left out: within one request's row the
+    later pass cannot be told from the earlier.
+
+    Parameters
+    ----------
+    graph : PipelineGraph
+    columns : iterable of str
+        A frame's columns (:mod:`dfml_analysis.columns`). Columns of no step of this pipeline are passed over.
+
+    Raises
+    ------
+    DataError
+        If no column belongs to the pipeline.
+    """
+    frame = _Frame(graph, columns)
+    causal = nx.DiGraph()
+    for column in frame.columns:
+        causal.add_node(column.name, step=column.step, kind=frame.kind(column))
+    for column in frame.columns:
+        causal.add_edges_from((parent, column.name) for parent in frame.parents(column))
+    if not causal:
+        known = ", ".join((graph.pipeline, *graph.steps))
+        msg = f"none of the columns belongs to pipeline {graph.pipeline!r}; expected columns of {known}"
+        raise DataError(msg)
+    return with_kinds(causal)
+
+
+class _Frame:
+    """The columns of one pipeline's frame, and what each is computed from."""
+
+    def __init__(self, graph: PipelineGraph, columns: Iterable[str]) -> None:
+        self.graph = graph
+        parsed = map(parse_column, dict.fromkeys(columns))
+        self.columns = [column for column in parsed if column.step in {graph.pipeline, *graph.steps} and column.kind]
+        self.place = {node: place for place, node in enumerate(graph.topological_order())}
+        self.names = {column.name for column in self.columns}
+
+    def kind(self, column: Column) -> Kind:
+        """Return input for the pipeline's own inputs alone: a step's inputs are values of others."""
+        if column.kind is Kind.INPUT and column.step != self.graph.pipeline:
+            return Kind.VALUE
+        return column.kind or Kind.VALUE
+
+    def parents(self, column: Column) -> list[str]:
+        """Return the columns that a column is computed from, those of the same step last."""
+        own = column.step == self.graph.pipeline
+        aspects = _ASPECTS_BEFORE.get("tensor" if column.port else str(column.kind), ())
+        if own and column.port == "inputs":
+            return []
+        if own and column.kind in {Kind.LATENCY, Kind.ERROR}:
+            steps = [f"{step}.{'latency_ms' if column.kind is Kind.LATENCY else 'error'}" for step in self.graph.steps]
+            return self._existing([*steps, *([f"{column.step}.error"] if column.kind is Kind.LATENCY else [])])
+        node = self.graph.output if own else column.step
+        read = [] if node is None else self._read_by(node, self.place[node])
+        aspects = () if column.port == "inputs" else aspects
+        return self._existing([*read, *(f"{column.step}.{aspect}" for aspect in aspects)])
+
+    def _read_by(self, node: str, before: int) -> list[str]:
+        found: list[str] = []
+        for edge in self.graph.edges_into(node):
+            if self.place[edge.source] < before:
+                found.extend(self._tensors(edge) if edge.role == "data" else self._gate(edge))
+        return found
+
+    def _tensors(self, edge: Edge) -> list[str]:
+        if edge.port == "inputs" and edge.source != self.graph.input:
+            return self._read_by(edge.source, self.place[edge.source])
+        step = self.graph.pipeline if edge.source == self.graph.input else edge.source
+        wanted = [
+            column.name
+            for column in self.columns
+            if (column.step, column.port) == (step, edge.port) and (not edge.tensors or column.tensor in edge.tensors)
+        ]
+        return [*wanted, f"{edge.source}.presence"]
+
+    def _gate(self, edge: Edge) -> list[str]:
+        return [f"{edge.source}.presence", *self._tensors(edge)]
+
+    def _existing(self, names: list[str]) -> list[str]:
+        return [name for name in dict.fromkeys(names) if name in self.names]
+
+
+_ASPECTS_BEFORE = {
+    "tensor": ("presence",),
+    Kind.PRESENCE.value: ("error",),
+    Kind.LATENCY.value: ("presence", "error"),
+}
+"""Which aspects of a step come before another aspect of the same step."""
 
 
 def with_kinds(graph: nx.DiGraph) -> nx.DiGraph:
