@@ -5,8 +5,11 @@ A message carries its tensors in one of two forms: *raw* (one bytes value per te
 """
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 import numpy as np
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from dfml.errors import PayloadError
 from dfml.inference.oip_pb2 import InferRequest, InferResponse, Tensor, TensorContents
@@ -25,9 +28,35 @@ from dfml.tensor import (
 )
 
 Message = InferRequest | InferResponse
+_Kind = TypeVar("_Kind", InferRequest, InferResponse)
 
 _FIELDS = tuple(field.name for field in TensorContents.DESCRIPTOR.fields)
 _RANGES = {f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16)}
+
+
+def read_message(kind: type[_Kind], value: bytes) -> _Kind:
+    """Return the message that a record's value holds.
+
+    Protobuf alone does not tell: many a text parses, as a message of nothing but fields that the protocol does not
+    have. Such a value is refused here; a message without tensors that has a model's name or an id is not.
+
+    Raises
+    ------
+    PayloadError
+        If the value is no such message; its first bytes are quoted.
+    """
+    try:
+        message = kind.FromString(value)
+    except DecodeError as error:
+        raise PayloadError(_not_a_message(kind, value)) from error
+    if not message.tensors and (not value or len(UnknownFieldSet(message))):
+        raise PayloadError(_not_a_message(kind, value))
+    return message
+
+
+def _not_a_message(kind: type[Message], value: bytes) -> str:
+    begin = f", beginning {value[:40]!r}" if value else ""
+    return f"expected a protobuf {kind.__name__}, got {len(value)} bytes{begin}"
 
 
 def decode_tensors(message: Message) -> dict[str, Array]:

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-from google.protobuf.message import DecodeError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +22,7 @@ from dfml.errors import (
     PayloadError,
     PayloadTooLargeError,
 )
+from dfml.inference.codec import read_message
 from dfml.inference.oip_pb2 import InferResponse
 from dfml.inference.rest_binary import JSON_LENGTH_HEADER, OutputForm, check_outputs, render_response
 from dfml_engine.gateways.api import Answer, Pending
@@ -101,9 +101,9 @@ async def send_answer(send: Send, answer: Answer, form: OutputForm, *, pipeline:
         await _send(send, answer.status, error_body(answer.value.decode(errors="replace")), answer.request_id)
         return
     try:
-        response = InferResponse.FromString(answer.value)
-    except DecodeError:
-        await _send(send, 500, error_body(f"pipeline {pipeline!r}: its answer is not protobuf"), answer.request_id)
+        response = read_message(InferResponse, answer.value)
+    except PayloadError as error:
+        await _send(send, 500, error_body(f"pipeline {pipeline!r}: malformed answer: {error}"), answer.request_id)
         return
     response.id = body_id or answer.request_id
     response.model_name = response.model_name or pipeline

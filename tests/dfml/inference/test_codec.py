@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dfml.errors import PayloadError
-from dfml.inference.codec import decode_tensors, encode_request, encode_response, iterate_tensors, validate
+from dfml.inference.codec import (
+    decode_tensors,
+    encode_request,
+    encode_response,
+    iterate_tensors,
+    read_message,
+    validate,
+)
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
 from dfml.tensor import DATATYPES, Array
 
@@ -142,3 +149,27 @@ def test_a_scalar_has_the_empty_shape() -> None:
     message = encode_request({"x": np.array(7)}, model_name="m", request_id="1")
     assert list(message.tensors[0].shape) == []
     assert decode_tensors(message)["x"].item() == 7
+
+
+@pytest.mark.parametrize("kind", [InferRequest, InferResponse])
+@pytest.mark.parametrize(
+    "value", [b"", b"\x00" * 5, b"hello world", b"model 'a' raised", b'{"inputs": []}', b"\xff\xfe"]
+)
+def test_a_text_or_json_record_is_not_a_message(kind: type[InferRequest], value: bytes) -> None:
+    with pytest.raises(PayloadError, match=f"expected a protobuf {kind.__name__}, got {len(value)} bytes"):
+        read_message(kind, value)
+
+
+def test_a_message_without_tensors_is_one() -> None:
+    sent = InferResponse(model_name="m", id="1")
+    assert read_message(InferResponse, sent.SerializeToString()) == sent
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40))
+def test_no_text_is_taken_for_tensors_that_decode(text: str) -> None:
+    try:
+        message = read_message(InferResponse, text.encode())
+    except PayloadError as error:
+        assert "expected a protobuf InferResponse" in str(error)
+    else:
+        assert not message.tensors or message.tensors[0].datatype not in DATATYPES
