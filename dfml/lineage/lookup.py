@@ -34,26 +34,6 @@ def request_fates(store: LineageStore, request: str) -> list[Fate]:
     return [to_fate(store, row) for row in store.query(query, (request,))]
 
 
-def entries_at(store: LineageStore, positions: Iterable[Position]) -> list[Entry]:
-    """Return the records at these positions, by time; positions that the store does not have are left out."""
-    ids = [number for number in map(store.pack, positions) if number is not None]
-    return _entries(store, ids)
-
-
-def select_entries(store: LineageStore, where: str, parameters: Sequence[object]) -> list[Entry]:
-    """Return the entries that a condition on ``r`` (records), ``q`` (requests) and ``o`` (origins) chooses."""
-    return [to_entry(store, row) for row in store.query(f"SELECT {_COLUMNS} FROM {_TABLES} WHERE {where}", parameters)]
-
-
-def fates_at(store: LineageStore, positions: Iterable[Position]) -> list[Fate]:
-    """Return the drops of the records at these positions."""
-    ids = [number for number in map(store.pack, positions) if number is not None]
-    found = []
-    for chunk, marks in _chunks(ids):
-        found += store.query(f"{_FATES} WHERE f.record IN ({marks}) ORDER BY f.timestamp_ms, f.id", chunk)
-    return [to_fate(store, row) for row in found]
-
-
 def walk(store: LineageStore, start: Position, *, forwards: bool) -> list[Entry]:
     """Return the record at ``start`` and everything it was made from (or that was made from it), by time."""
     first = store.pack(start)
@@ -62,7 +42,7 @@ def walk(store: LineageStore, start: Position, *, forwards: bool) -> list[Entry]
     while edge:
         seen |= edge
         edge = set(_children(store, edge) if forwards else _parents(store, edge)) - seen
-    return _entries(store, sorted(seen))
+    return entries_by_id(store, sorted(seen))
 
 
 def _children(store: LineageStore, ids: Iterable[int]) -> Iterator[int]:
@@ -77,7 +57,8 @@ def _parents(store: LineageStore, ids: Iterable[int]) -> Iterator[int]:
             yield from unpack_parents(packed)
 
 
-def _entries(store: LineageStore, ids: Sequence[int]) -> list[Entry]:
+def entries_by_id(store: LineageStore, ids: Sequence[int]) -> list[Entry]:
+    """Return the records of these packed ids, by time; ids that the store does not have are left out."""
     found = []
     for chunk, marks in _chunks(ids):
         found += store.query(f"SELECT {_COLUMNS} FROM {_TABLES} WHERE r.id IN ({marks})", chunk)

@@ -10,20 +10,24 @@ from rich.text import Text
 from dfml.lineage.audit import Audit
 from dfml.lineage.traces import Trace
 
-_BAR_CELLS = 24
+_BAR_CELLS = 16
 _SHOWN_POSITIONS = 20
-_COLUMNS = ("#", "ms", "record", "from", "queue ms", "service ms", "says")
+_COLUMNS = ("#", "ms", "record", "from", "wait", "call", "says")
 
 
 def render_trace(trace: Trace) -> RenderableType:
-    """Return the waterfall: one row per record with its time, parents, queue and service time and tensors."""
+    """Return the waterfall: one row per record with its time, parents, tensors, and how long it waited and was worked on.
+
+    All times are milliseconds.
+    """
     said = trace.to_dict()
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in _COLUMNS[:3]:
         table.add_column(name, justify="right" if name != "record" else "left", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in _COLUMNS[3:]:
-        table.add_column(name, justify="right" if "ms" in name else "left", overflow="fold")
+        numeric = name in {"wait", "call"}
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for row, record in zip(_rows(said), said["records"], strict=True):
         bar = _bar(record["at_ms"], said["duration_ms"])
         table.add_row(*map(Text, (*row[:3], bar, *row[3:])), style="red" if record["port"] == "errors" else None)
