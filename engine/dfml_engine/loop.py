@@ -81,10 +81,7 @@ class EventLoop:
             await asyncio.gather(self._looking, return_exceptions=True)
         if self._wake is not None:
             self._wake.cancel()
-        for _ in range(100):
-            if not self._outcomes:
-                break
-            self._flush()
+        self.write_now()
         self._reader.close()
 
     @property
@@ -151,6 +148,11 @@ class EventLoop:
             self._flush_due = True
             assert self._loop is not None
             self._loop.call_soon(self._flush)
+
+    def write_now(self) -> None:
+        """Write what has been handed in, and what comes of it, without waiting for the loop's next turn."""
+        while self._outcomes and self.refusal is None:
+            self._flush()
 
     def hand_in(self, make: Callable[[], Outcome]) -> None:
         """Call ``make`` on the loop's thread and have its outcome written; from any thread."""

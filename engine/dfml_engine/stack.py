@@ -77,6 +77,7 @@ class Stack:
         self.control.prepare()
         self._make_parts()
         self._start_workers()
+        self.loop.write_now()
         if self.settings.tap:
             self._start_tap()
         app = create_app(self.gateway, max_request_bytes=self.settings.max_request_bytes)
@@ -162,6 +163,7 @@ class Stack:
         """Load resources and take them up at once."""
         loaded = self.control.load(resources)
         self.loop.catch_up()
+        self.loop.write_now()
         return loaded
 
     # -- specs --------------------------------------------------------------------------------------------------------

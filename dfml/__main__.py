@@ -1,0 +1,5 @@
+"""``python -m dfml``: the command line."""
+
+from dfml.cli import app
+
+app()

@@ -1,0 +1,140 @@
+"""``python -m experiments.engine_latency``: latency by steps, throughput by clients, what the tap costs."""
+
+import csv
+import sqlite3
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from experiments.engine_latency.chain import is_right
+from experiments.engine_latency.client import Connection, latencies_ms, requests_per_second
+from experiments.engine_latency.prefilled import engine_records_per_second
+from experiments.engine_latency.stack import Running, Setup, running_stack
+
+WARM_REQUESTS = 300
+errors = Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement: ``unit`` is ms, or a count per second or per request."""
+
+    measure: str
+    setup: str
+    value: float
+    unit: str
+
+
+def main(
+    steps: Annotated[str, typer.Option(help="Numbers of steps, comma separated.")] = "1,2,5,10,20,40,80",
+    requests: Annotated[int, typer.Option(help="Requests for each latency.")] = 1000,
+    clients: Annotated[str, typer.Option(help="Numbers of clients for the throughput of one step.")] = "1,10,32",
+    seconds: Annotated[int, typer.Option(help="Seconds for each throughput.")] = 5,
+    records: Annotated[int, typer.Option(help="Records of the pre-filled topic.")] = 50_000,
+    out: Annotated[Path | None, typer.Option(help="Folder for latency.csv.")] = None,
+) -> None:
+    """Measure; the table goes to the screen and, with --out, to latency.csv.
+
+    Example: python -m experiments.engine_latency --steps 1,10 --clients 32
+    """
+    numbers = _numbers(steps)
+    rows = [*_latencies(numbers, requests), *_throughputs(_numbers(clients), seconds), *_tap(requests, seconds)]
+    rows.append(Row("engine, pre-filled topic", "one hop", engine_records_per_second(records), "records/s"))
+    _print(rows)
+    if out is not None:
+        _write(rows, out / "latency.csv")
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",") if part]
+
+
+def _latencies(numbers: Sequence[int], n_requests: int) -> Iterable[Row]:
+    for inline in (True, False):
+        how = "inline" if inline else "pool"
+        medians = []
+        for n_steps in track(numbers, f"latency, {how}", console=errors):
+            with running_stack(Setup(n_steps, inline=inline, tap=False)) as running:
+                _check(running, n_steps)
+                taken = latencies_ms(running.port, n_requests, WARM_REQUESTS)
+            p50, p95, p99 = np.percentile(taken, [50, 95, 99])
+            medians.append(p50)
+            yield from (
+                Row(name, f"{how}, N={n_steps}", value, "ms")
+                for name, value in zip(("p50", "p95", "p99"), (p50, p95, p99), strict=True)
+            )
+        if len(numbers) > 1:
+            yield Row("slope of p50", how, float(np.polyfit(numbers, medians, 1)[0]), "ms/step")
+
+
+def _check(running: Running, n_steps: int) -> None:
+    connection = Connection(running.port)
+    answer = connection.ask()
+    connection.close()
+    if not is_right(answer, n_steps):
+        msg = f"the chain of {n_steps} steps answered wrongly: {answer!r}"
+        raise RuntimeError(msg)
+
+
+def _throughputs(clients: Sequence[int], seconds: int) -> Iterable[Row]:
+    if not clients:
+        return
+    with running_stack(Setup(1, tap=False)) as running:
+        for number in track(clients, "throughput", console=errors):
+            yield Row(
+                "throughput",
+                f"inline, N=1, {number} clients",
+                requests_per_second(running.port, number, seconds),
+                "requests/s",
+            )
+
+
+def _tap(n_requests: int, seconds: int) -> Iterable[Row]:
+    """Measure off, on, off, on: the ratio of neighbours holds where the machine's speed drifts."""
+    for turn in track((1, 2), "tap off and on", console=errors):
+        for tap in (False, True):
+            setup = f"tap {'on' if tap else 'off'}, turn {turn}"
+            with running_stack(Setup(1, tap=tap)) as running:
+                yield Row("p50", setup, float(np.median(latencies_ms(running.port, n_requests, WARM_REQUESTS))), "ms")
+                yield Row("throughput", setup, requests_per_second(running.port, 32, seconds), "requests/s")
+                if tap:
+                    running.process.terminate()
+                    running.process.wait()
+                    yield Row("lineage store", setup, _bytes_per_request(running.folder), "bytes/request")
+
+
+def _bytes_per_request(folder: Path) -> float:
+    store = folder / "log.lineage.db"
+    with sqlite3.connect(store) as connection:
+        (n_requests,) = connection.execute("SELECT COUNT(DISTINCT request) FROM records").fetchone()
+    return float(sum(path.stat().st_size for path in folder.glob("log.lineage.db*")) / n_requests)
+
+
+def _print(rows: Sequence[Row]) -> None:
+    table = Table("measure", "setup", "value", "unit", title="engine latency")
+    for row in rows:
+        table.add_row(
+            row.measure, row.setup, f"{row.value:,.3f}" if row.unit.startswith("ms") else f"{row.value:,.0f}", row.unit
+        )
+    Console(file=sys.stdout).print(table)
+
+
+def _write(rows: Sequence[Row], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["measure", "setup", "value", "unit"])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    errors.print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
