@@ -12,7 +12,7 @@
     ├── NotFoundError                a pipeline, model, request or topic that does not exist
     ├── ConflictError                the thing exists already, or somebody else holds it
     ├── ModelError                   a model's code raised, returned the wrong thing or could not be loaded
-    │   └── ModelTimeoutError
+    │   └── MissingTensorError       it asked for an input tensor that it was not given
     ├── DeadlineError                a request did not finish in the time its caller gave it
     ├── OverloadedError              a bound on outstanding work is reached; try again later
     └── LogError                     the log (SQLite or Kafka) failed
@@ -66,8 +66,8 @@ class ModelError(DfmlError):
     """A model's code raised, returned the wrong thing or could not be loaded."""
 
 
-class ModelTimeoutError(ModelError):
-    """A model did not return before its deadline."""
+class MissingTensorError(ModelError):
+    """A model asked for an input tensor that it was not given."""
 
 
 class DeadlineError(DfmlError):

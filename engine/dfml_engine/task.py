@@ -10,12 +10,10 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import count
 
-from google.protobuf.message import DecodeError
-
 from dfml import headers as h
 from dfml.errors import PayloadError
 from dfml.headers import Identity
-from dfml.inference.codec import Message
+from dfml.inference.codec import Message, read_message
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
 from dfml.inference.project import Wanted, merge, merge_response, want_all
 from dfml.record import Append, Record, TopicName
@@ -147,8 +145,8 @@ class Task:
         source = rule.slots[slot]
         try:
             message = _parse(arrival, source)
-        except DecodeError:
-            self._fail_rule(flow, rule, visit, Failure("undecodable", _undecodable(arrival.record, rule)), [arrival])
+        except PayloadError as error:
+            self._fail_rule(flow, rule, visit, _undecodable(arrival.record, rule, error), [arrival])
             return False
         missing = source.missing(tensor.name for tensor in message.tensors)
         if not missing or (len(missing) < len(source.wanted) and not rule.needs_all_tensors(slot)):
@@ -301,9 +299,8 @@ class Task:
             return
         try:
             value = _payload(flow, rule, data)
-        except (DecodeError, PayloadError) as error:
-            text = _undecodable(used[0].record, rule) if isinstance(error, DecodeError) else str(error)
-            self._fail_rule(flow, rule, visit, Failure("undecodable", text), used)
+        except PayloadError as error:
+            self._fail_rule(flow, rule, visit, _undecodable(used[0].record, rule, error), used)
             return
         partition = used[0].record.partition
         parents = (h.PARENTS, self._writer.parents([arrival.record for arrival in used], partition))
@@ -351,8 +348,10 @@ class Task:
 
 def _parse(arrival: Arrival, source: Source) -> Message:
     if arrival.message is None:
-        kind = InferRequest if source.port == "inputs" else InferResponse
-        arrival.message = kind.FromString(arrival.record.value)
+        value = arrival.record.value
+        arrival.message = (
+            read_message(InferRequest, value) if source.port == "inputs" else read_message(InferResponse, value)
+        )
     return arrival.message
 
 
@@ -388,10 +387,9 @@ def _visit(record: Record) -> int:
     return int(value) if value else 0
 
 
-def _undecodable(record: Record, rule: FiringRule) -> str:
+def _undecodable(record: Record, rule: FiringRule, error: PayloadError) -> Failure:
     reader = f"step '{rule.step}'" if rule.step else "the pipeline's output"
-    size = len(record.value)
-    return f"{record.position} does not parse as an Open Inference message ({size} bytes), read for {reader}"
+    return Failure("undecodable", f"{record.position}, read for {reader}: {error}")
 
 
 def _too_many_visits(topology: Topology, rule: FiringRule) -> Failure:

@@ -12,13 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from google.protobuf.message import DecodeError
-
 from dfml import headers as h
 from dfml.clock import Clock
-from dfml.errors import ModelError, PayloadError
+from dfml.errors import MissingTensorError, ModelError, PayloadError
 from dfml.headers import Identity, identity
-from dfml.inference.codec import decode_tensors, encode_response
+from dfml.inference.codec import decode_tensors, encode_response, read_message
 from dfml.inference.oip_pb2 import InferRequest
 from dfml.log.base import Log
 from dfml.record import Append, Record, TopicName, TopicPartition
@@ -28,7 +26,7 @@ from dfml_engine.outcome import Outcome
 from dfml_engine.recovery import already_written
 from dfml_engine.registry import LoadedSpec, PartStatus
 from dfml_engine.runtimes import Context, Runtime, load_runtime
-from dfml_engine.runtimes.base import RuntimeOptions
+from dfml_engine.runtimes.base import Inputs, RuntimeOptions
 from dfml_engine.runtimes.pool import CallPool
 from dfml_engine.writing import Failure, Writer
 
@@ -193,11 +191,10 @@ class ModelGateway:
         try:
             assert hosted.runtime is not None
             value = _infer(hosted.runtime, name, record)
-        except DecodeError:
-            text = f"{record.position} does not parse as an Open Inference request ({len(record.value)} bytes)"
-            return self._fail(record, Failure("undecodable", text))
         except PayloadError as error:
-            return self._fail(record, Failure("undecodable", f"model '{name}': {error}"))
+            return self._fail(record, Failure("undecodable", f"{record.position}, read for model '{name}': {error}"))
+        except MissingTensorError as error:
+            return self._fail(record, Failure("missing_tensor", str(error), 400 if self._from_caller(record) else 500))
         except ModelError as error:
             return self._fail(record, Failure("raised", str(error)))
         except Exception:
@@ -216,6 +213,12 @@ class ModelGateway:
     def _fail(self, record: Record, failure: Failure) -> Append:
         ref = self._topics.parse(record.topic)
         return self._writer.failure(_kept(record), ref.name if ref else "", failure, [record])
+
+    def _from_caller(self, record: Record) -> bool:
+        """Whether the model was given what the caller sent, untouched by any other step."""
+        parents = h.decode_parents(record.header(h.PARENTS) or b"", record.partition, self._topics)
+        refs = [self._topics.parse(parent.topic) for parent in parents]
+        return bool(refs) and all(ref is not None and ref.kind == "pipeline" for ref in refs)
 
     def _enqueue(self, hosted: _Hosted, pool: CallPool, record: Record, deadline_ms: int) -> None:
         call = _Call(record, pool, deadline_ms)
@@ -285,8 +288,8 @@ class ModelGateway:
 
 
 def _infer(runtime: Runtime, name: str, record: Record) -> bytes:
-    request = InferRequest.FromString(record.value)
-    inputs = decode_tensors(request)
+    request = read_message(InferRequest, record.value)
+    inputs = Inputs(decode_tensors(request))
     parameters = {key: _value(item) for key, item in request.parameters.items()} if request.parameters else {}
     context = Context(request.id, dict(record.headers), parameters)
     outputs = runtime.infer(inputs, context)

@@ -243,6 +243,7 @@ class PipelineGateway:
             return await self._ended_answer(key)
         if opened.answer is None:
             opened.answer = asyncio.get_running_loop().create_future()
+        opened.waiters += 1
         wait_s = self._seconds_left(opened)
         try:
             async with asyncio.timeout(wait_s):
@@ -260,11 +261,12 @@ class PipelineGateway:
         return max(deadline_ms - self._clock(), 0) / 1000
 
     def cancel(self, submission: Submission) -> None:
-        """Let nobody wait for the answer any more; what is on the log goes its way."""
+        """Stop waiting for an answer, for one of its callers; what is on the log goes its way."""
         opened = self._requests.open((submission.pipeline, submission.request_id))
-        if opened is not None and opened.answer is not None:
-            opened.answer.cancel()
-            opened.answer = None
+        if opened is not None:
+            opened.waiters -= 1
+            if not opened.waiters:
+                opened.answer = None
 
     # -- answers ------------------------------------------------------------------------------------------------------
 

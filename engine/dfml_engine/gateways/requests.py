@@ -41,6 +41,7 @@ class OpenRequest:
     deadline_ms: int | None
     answer: "asyncio.Future[Answer] | None" = None
     accepted: "asyncio.Future[None] | None" = None
+    waiters: int = 0
     on_log: bool = False
 
     def tell_accepted(self) -> None:

@@ -16,7 +16,6 @@ from dfml.errors import (
     DeadlineError,
     DfmlError,
     LogUnavailableError,
-    ModelTimeoutError,
     NotFoundError,
     OverloadedError,
     PayloadError,
@@ -37,7 +36,6 @@ _STATUS: tuple[tuple[type[DfmlError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
     (DeadlineError, 504),
-    (ModelTimeoutError, 504),
     (OverloadedError, 503),
     (LogUnavailableError, 503),
 )

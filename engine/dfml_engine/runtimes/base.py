@@ -15,6 +15,17 @@ Array = NDArray[np.generic] | NDArray[np.object_]
 Tensors = dict[str, Array]
 
 
+class MissingTensor(KeyError):
+    """Raised inside a model that asks for a tensor it was not given; the runtime makes it a MissingTensorError."""
+
+
+class Inputs(dict[str, Array]):
+    """What a model is given: a dict that knows an absent tensor from any other missing key of the model's own."""
+
+    def __missing__(self, name: str) -> Array:
+        raise MissingTensor(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a model may know of the request: its id, the record's headers, the request's parameters."""
@@ -32,6 +43,8 @@ class Runtime(Protocol):
 
         Raises
         ------
+        MissingTensorError
+            If the code asks for a tensor that is not there.
         ModelError
             If the code raises or returns something that is not tensors; the text names the model.
         """

@@ -17,9 +17,9 @@ from typing import Self
 
 import numpy as np
 
-from dfml.errors import ModelError
+from dfml.errors import MissingTensorError, ModelError
 from dfml.spec.schema import Model
-from dfml_engine.runtimes.base import Array, Context, RuntimeOptions, Tensors
+from dfml_engine.runtimes.base import Array, Context, MissingTensor, RuntimeOptions, Tensors
 
 Call = Callable[..., object]
 
@@ -62,11 +62,17 @@ class PythonRuntime:
 
         Raises
         ------
+        MissingTensorError
+            If it asks for a tensor that is not there.
         ModelError
             If it raises or returns something that is not a dict of tensors.
         """
         try:
             outputs = self._call(inputs, context) if self._takes_context else self._call(inputs)
+        except MissingTensor as error:
+            given = ", ".join(inputs) or "no tensors"
+            msg = f"model '{self._name}' needs tensor {error.args[0]!r}, it was given {given}"
+            raise MissingTensorError(msg) from error
         except Exception as error:
             given = ", ".join(inputs) or "no tensors"
             msg = f"model '{self._name}' raised {type(error).__name__}: {error} (it was given {given})"

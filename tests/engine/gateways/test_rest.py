@@ -16,7 +16,6 @@ from dfml.errors import (
     DeadlineError,
     LogError,
     LogUnavailableError,
-    ModelTimeoutError,
     NotFoundError,
     OverloadedError,
     SettingsError,
@@ -275,7 +274,7 @@ async def test_a_refusal_has_the_status_of_its_class(
     assert (answer.status_code, error(answer), answer.headers.get("retry-after")) == (status, str(raised), retry)
 
 
-@pytest.mark.parametrize("raised", [DeadlineError("it waits for model 'a' to answer"), ModelTimeoutError("model 'a'")])
+@pytest.mark.parametrize("raised", [DeadlineError("it waits for model 'a' to answer")])
 async def test_a_passed_deadline_is_504_and_says_what_was_missing(
     client: httpx.AsyncClient, gateway: EchoGateway, raised: Exception
 ) -> None:
