@@ -265,10 +265,10 @@ class Task:
             return
         flow.failed = True
         name = flow.topology.pipeline
-        lacks = ", ".join(dict.fromkeys(flow.lacks))
+        from_caller = any(lack.startswith(f"{name}.inputs.") for lack in flow.lacks)
         why = "did not come before the join window closed" if ending is Ending.CLOSED else "never came"
-        text = f"pipeline '{name}' has no output for this request: {lacks} {why}"
-        from_caller = any(lack.startswith(f"{name}.inputs") for lack in flow.lacks)
+        why = "is not in the request" if from_caller else why
+        text = f"pipeline '{name}' has no output for this request: {', '.join(dict.fromkeys(flow.lacks))} {why}"
         failure = Failure("no_output", text, 400 if from_caller else 500)
         self._write_failure(flow, rule, 0, failure, [witness])
 

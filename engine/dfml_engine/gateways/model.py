@@ -215,10 +215,10 @@ class ModelGateway:
         return self._writer.failure(_kept(record), ref.name if ref else "", failure, [record])
 
     def _from_caller(self, record: Record) -> bool:
-        """Whether the model was given what the caller sent, untouched by any other step."""
+        """Whether what the caller sent is among what the model was given."""
         parents = h.decode_parents(record.header(h.PARENTS) or b"", record.partition, self._topics)
         refs = [self._topics.parse(parent.topic) for parent in parents]
-        return bool(refs) and all(ref is not None and ref.kind == "pipeline" for ref in refs)
+        return any(ref is not None and ref.kind == "pipeline" for ref in refs)
 
     def _enqueue(self, hosted: _Hosted, pool: CallPool, record: Record, deadline_ms: int) -> None:
         call = _Call(record, pool, deadline_ms)
