@@ -65,7 +65,7 @@ def test_every_room_of_the_language_is_kept_below_the_command_line() -> None:
         for path in (ROOT / "dfml").iterdir()
         if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
-    assert rooms - {"dfml.__init__", "dfml.cli"} == kept
+    assert rooms - {"dfml.__init__", "dfml.__main__", "dfml.cli"} == kept
 
 
 def test_every_make_target_named_in_the_pages_exists() -> None:
@@ -86,3 +86,20 @@ def test_what_the_pages_link_to_exists() -> None:
         if not (page.parent / link).exists()
     ]
     assert broken == []
+
+
+def test_core_install_needs_none_of_the_analysis_extra() -> None:
+    heavy = ["dowhy", "jinja2", "matplotlib", "pandas", "pyarrow", "scipy", "sklearn"]
+    modules = [
+        path.relative_to(folder.parent).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+        for package, folder in PACKAGES.items()
+        if package != "dfml_analysis"
+        for path in sorted(folder.rglob("*.py"))
+        if path.name != "__main__.py"
+    ]
+    script = (
+        f"import importlib, sys\nfor name in {heavy!r}: sys.modules[name] = None\n"
+        f"for name in {modules!r}: importlib.import_module(name)\nprint(len(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
