@@ -1,8 +1,8 @@
 """Parents as the columns of a regression: a fixed dictionary, as rich as the number of rows allows.
 
 In this order, until there is one column for each ``ROWS_PER_COLUMN`` rows: which parents are absent, classes (one
-column each), numbers in standard deviations, their squares, products of two parents, hinges at the deciles. Numbers are
-clipped at ``CLIP_SD`` so that one wild row cannot own a fit.
+column each), numbers in standard deviations, their squares, products of two parents, hinges and steps at quantiles.
+Numbers are clipped at ``CLIP_SD`` so that one wild row cannot own a fit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,9 @@ ROWS_PER_COLUMN = 10
 MIN_COLUMNS = 2
 CLIP_SD = 6.0
 HINGE_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+STEP_QUANTILES = (0.5, 0.25, 0.75, 0.125, 0.375, 0.625, 0.875)
+MAX_COLUMNS = 60
+"""More would not make a better fit of a handful of parents, and the cost grows with the square."""
 RANK_TOLERANCE = 1e-12
 """Eigenvalues of the Gram matrix below this part of the largest are collinear columns (standard deviations below one
 part in a million), which rounding makes."""
@@ -49,7 +52,7 @@ def parent_columns(parents: Sequence[Variable], rows: Floats) -> Basis:
         Which rows of the variables.
     """
     n = int(np.arange(parents[0].values.size)[rows].size) if parents else int(np.count_nonzero(rows))
-    budget = max(n // ROWS_PER_COLUMN, MIN_COLUMNS)
+    budget = min(max(n // ROWS_PER_COLUMN, MIN_COLUMNS), MAX_COLUMNS)
     raw = [np.ones(n)]
     for column in _dictionary(parents, rows):
         if len(raw) > budget:
@@ -92,6 +95,8 @@ def _dictionary(parents: Sequence[Variable], rows: Floats) -> Iterator[Floats]:
     yield from (left * right for (i, left), (j, right) in combinations(dummies, 2) if i != j)
     for quantile in HINGE_QUANTILES:
         yield from (np.maximum(column - np.quantile(column, quantile), 0.0) for column in numbers)
+    for quantile in STEP_QUANTILES:
+        yield from ((column > np.quantile(column, quantile)).astype(np.float64) for column in numbers)
 
 
 def _standardised(values: Floats, absent: np.ndarray) -> Floats:

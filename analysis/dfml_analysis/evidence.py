@@ -8,8 +8,8 @@ The functions:
 
 * ``mean``      the residual itself, clipped
 * ``rank``, ``spread``, ``skew``, ``tails``   Legendre polynomials 1 to 4 of the residual's rank (Neyman's smooth test)
-* ``pattern``   the residual times the difference of the two windows' fits, estimated on the other half of the rows:
-  sees a change of sign that averages out
+* ``pattern``   the residual of every second row times the difference of the two windows' fits to the other rows: sees
+  a change of sign that averages out (both directions would be one and the same bilinear form, counted twice)
 * ``classes``   each class of a discrete child
 
 Shah & Peters (2020), generalised covariance measure; Candes et al. (2018), conditional randomisation; Scheidegger,
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import ks_2samp, rankdata
 
-from dfml_analysis.overlap import Overlap, net_of_parents
+from dfml_analysis.overlap import Overlap, net_of_parents, restricted
 from dfml_analysis.tail import log_two_sided
 from dfml_analysis.variables import Floats
 
@@ -123,15 +123,14 @@ def _score_evidence(names: tuple[str, ...], scores: Floats, columns: Floats, ove
 
 
 def _pattern(residual: Floats, columns: Floats, overlap: Overlap, window: Floats) -> Evidence:
-    half = np.arange(residual.size) % 2 == 0
-    difference = np.empty(residual.size)
-    for fitted in (half, ~half):
-        current, reference = fitted & (window == 1), fitted & (window == 0)
-        slope = _ridge_fit(columns[current], residual[current]) - _ridge_fit(columns[reference], residual[reference])
-        difference[~fitted] = np.clip(columns[~fitted] @ slope, -CLIP_SD, CLIP_SD)
-    net = net_of_parents(columns, overlap.weight, (residual * difference)[:, None])
-    log_p, z = log_two_sided(overlap.probability, net, overlap.surplus, _freedom(columns, overlap))
-    effect = float(np.sqrt(overlap.weight @ difference**2 / max(overlap.weight.sum(), 1e-300)))
+    train = np.arange(residual.size) % 2 == 0
+    current, reference = train & (window == 1), train & (window == 0)
+    slope = _ridge_fit(columns[current], residual[current]) - _ridge_fit(columns[reference], residual[reference])
+    held_out = restricted(overlap, ~train)
+    difference = np.clip(columns[~train] @ slope, -CLIP_SD, CLIP_SD)
+    net = net_of_parents(columns[~train], held_out.weight, (residual[~train] * difference)[:, None])
+    log_p, z = log_two_sided(held_out.probability, net, held_out.surplus, _freedom(columns, held_out))
+    effect = float(np.sqrt(held_out.weight @ difference**2 / max(held_out.weight.sum(), 1e-300)))
     one_sided = float(log_p[0] - np.log(2.0)) if z[0] > 0 else 0.0
     return Evidence("pattern", one_sided, effect, overlap.n_rows)
 

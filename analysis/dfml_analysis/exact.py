@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.special import logsumexp
 from scipy.stats import betabinom
 
 from dfml_analysis.evidence import Evidence
@@ -74,7 +75,8 @@ def rule_evidence(rule: Rule, overlap: Overlap, window: Floats) -> Evidence:
     if n_broken == 0:
         return Evidence("exact rule", 0.0, 0.0, overlap.n_rows)
     n_reference = int((window == 0).sum())
-    log_p = float(betabinom.logsf(n_broken - 1, n_current, PRIOR, n_reference + 1))
+    at_least = np.arange(n_broken, n_current + 1)
+    log_p = float(logsumexp(betabinom.logpmf(at_least, n_current, PRIOR, n_reference + 1)))
     return Evidence("exact rule", log_p, n_broken / n_current, overlap.n_rows)
 
 

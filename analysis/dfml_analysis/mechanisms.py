@@ -14,7 +14,7 @@ from dfml_analysis.columns import Kind
 from dfml_analysis.evidence import Evidence, discrete_evidence, no_evidence, numeric_evidence, strongest
 from dfml_analysis.exact import find_rule, rule_evidence
 from dfml_analysis.latency import machine_slowdown, slower
-from dfml_analysis.overlap import Overlap, estimate_overlap
+from dfml_analysis.overlap import estimate_overlap, restricted
 from dfml_analysis.variables import NOT_FINITE, Floats, Scale, Variable
 from dfml_analysis.windows import Windows
 
@@ -101,7 +101,7 @@ def _conditional_test(child: Variable, parents: Sequence[Variable], rows: np.nda
     complete = np.logical_and.reduce([chosen, *(parent.present for parent in parents)])
     rule = find_rule(child, parents, complete, window[complete])
     if rule is not None:
-        among = _restricted(overlap, complete[chosen])
+        among = restricted(overlap, complete[chosen])
         if not rule.broken.any() and complete.sum() == chosen.sum():
             return replace(result, evidence=no_evidence(overlap.n_rows, "exact rule"), comparable=True)
         found.append(rule_evidence(rule, among, window[complete]))
@@ -122,11 +122,6 @@ def _shared_patterns(parents: Sequence[Variable], rows: np.ndarray, window: Floa
     pattern = pattern.reshape(-1)
     counts = [np.bincount(pattern[rows & (window == side)], minlength=pattern.max() + 1) for side in (0, 1)]
     return np.asarray((np.minimum(*counts) > 0)[pattern])
-
-
-def _restricted(overlap: Overlap, rows: np.ndarray) -> Overlap:
-    weight = overlap.weight[rows]
-    return Overlap(overlap.probability[rows], overlap.surplus[rows], weight, float(2.0 * weight.sum()))
 
 
 def _large_enough(child: Variable, evidence: Evidence) -> Evidence:

@@ -68,6 +68,12 @@ def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
     return Overlap(e, window - e, weight, float(2.0 * weight.sum()))
 
 
+def restricted(overlap: Overlap, rows: np.ndarray) -> Overlap:
+    """Return the overlap of some of the rows."""
+    weight = overlap.weight[rows]
+    return Overlap(overlap.probability[rows], overlap.surplus[rows], weight, float(2.0 * weight.sum()))
+
+
 def net_of_parents(columns: Floats, weight: Floats, targets: Floats) -> Floats:
     """Return the targets minus their overlap-weighted least-squares fit on the parents' columns.
 

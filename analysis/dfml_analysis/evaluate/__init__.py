@@ -1,0 +1,1 @@
+"""Pipelines with planted faults and a known answer, to measure methods on."""
