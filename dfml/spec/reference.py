@@ -108,6 +108,9 @@ def parse_reference(text: str, pipeline_name: str) -> Reference:
     parts = _split(text, LOCAL_FORMS)
     own = parts[0] == pipeline_name
     step = None if own else _name(parts[0], text)
+    if len(parts) > 2 and parts[1] == "step":
+        where = f"write {'.'.join(parts[2:])!r}" if own else "other pipelines are read through spec.input alone"
+        raise _wrong(text, where, LOCAL_FORMS)
     port = _port(parts[1], text, LOCAL_FORMS) if len(parts) > 1 else "inputs" if own else "outputs"
     if len(parts) > 3:
         raise _wrong(text, f"nothing may follow {'.'.join(parts[:3])!r}", LOCAL_FORMS)

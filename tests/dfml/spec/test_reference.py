@@ -74,6 +74,11 @@ def test_the_external_form_of_any_reference_is_parsed_to_itself(text: str) -> No
             "s.output.T",
             f"reference 's.output.T': got 'output' where inputs or outputs stands; {FORMS}; did you mean 'outputs'?",
         ),
+        ("p.step.s.outputs.T", f"reference 'p.step.s.outputs.T': write 's.outputs.T'; {FORMS}"),
+        (
+            "q.step.s.outputs.T",
+            f"reference 'q.step.s.outputs.T': other pipelines are read through spec.input alone; {FORMS}",
+        ),
         ("a b", "reference 'a b': the name 'a b' cannot be; expected letters, digits, '-' and '_'"),
     ],
 )
