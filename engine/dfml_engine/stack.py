@@ -176,7 +176,9 @@ class Stack:
                 if not status.ready:
                     logger.error("%s", status.reason)
             case "Pipeline":
-                self.gateway.load(self.engine.load(spec))
+                topology = self.engine.load(spec)
+                self.models.load_pipeline(topology)
+                self.gateway.load(topology)
                 status = PartStatus("Pipeline", spec.name, spec.version, ENGINE_PART, True, "")
             case _:
                 status = PartStatus(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dfml.record import StepName, TopicName
 from dfml.spec.reference import Reference, parse_external, parse_reference
-from dfml.spec.schema import Join, Pipeline, Step
+from dfml.spec.schema import Batch, Join, Pipeline, Step
 from dfml.topics import Topics
 
 OUTPUT = StepName("")
@@ -53,6 +53,7 @@ class FiringRule:
     window_ms: int
     sink: TopicName
     sink_port: str
+    batch: Batch | None = None
 
     @property
     def slots(self) -> tuple[Source, ...]:
@@ -166,6 +167,7 @@ def _step_rule(index: int, step: Step, name: str, topics: Topics) -> FiringRule:
         window_ms=step.join_window_ms,
         sink=topics.model_inputs(step.name),
         sink_port="inputs",
+        batch=step.batch if step.batch is not None and (step.batch.size > 1 or step.batch.window_ms) else None,
     )
 
 

@@ -5,8 +5,6 @@ own, and a call that does not return by its deadline is given up: its request fa
 """
 
 import heapq
-import logging
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,23 +12,23 @@ from itertools import count
 
 from dfml import headers as h
 from dfml.clock import Clock
-from dfml.errors import MissingTensorError, ModelError, PayloadError
+from dfml.errors import ModelError, PayloadError
 from dfml.headers import Identity, identity
-from dfml.inference.codec import decode_tensors, encode_response, read_message
-from dfml.inference.oip_pb2 import InferRequest
 from dfml.log.base import Log
 from dfml.record import Append, Record, TopicName, TopicPartition
+from dfml.spec.schema import Batch
 from dfml.topics import Topics
+from dfml_engine.gateways.batching import Batcher
+from dfml_engine.gateways.calling import Caller, Target, count_rows
 from dfml_engine.held import HeldOffsets
 from dfml_engine.outcome import Outcome
 from dfml_engine.recovery import already_written
 from dfml_engine.registry import LoadedSpec, PartStatus
-from dfml_engine.runtimes import Context, Runtime, load_runtime
-from dfml_engine.runtimes.base import Inputs, RuntimeOptions
-from dfml_engine.runtimes.pool import CallPool
-from dfml_engine.writing import Failure, Writer
-
-logger = logging.getLogger(__name__)
+from dfml_engine.runtimes import Runtime, load_runtime
+from dfml_engine.runtimes.base import RuntimeOptions
+from dfml_engine.runtimes.pool import CallPool, PooledCall
+from dfml_engine.topology import Topology
+from dfml_engine.writing import Failure
 
 PART = "model-gateway"
 
@@ -56,17 +54,6 @@ class _Hosted:
     pool: CallPool | None = None
 
 
-@dataclass(slots=True, eq=False)
-class _Call:
-    """A call in the pool. It is over when it returned or was given up, whichever came first."""
-
-    record: Record
-    pool: CallPool
-    deadline_ms: int
-    running: bool = False
-    over: bool = False
-
-
 class ModelGateway:
     """Calls models for the partition numbers that it is given records of.
 
@@ -90,12 +77,15 @@ class ModelGateway:
         self._options = options
         self._hand_in = hand_in
         self._clock = clock
-        self._writer = Writer(topics)
+        self._caller = Caller(topics, clock)
+        self._batcher = Batcher()
+        self._batches: dict[tuple[TopicName, bytes, bytes], Batch] = {}
         self._models: dict[TopicName, _Hosted] = {}
         self._read: frozenset[TopicName] = frozenset()
         self._held: dict[TopicPartition, HeldOffsets] = defaultdict(HeldOffsets)
         self._already: dict[int, set[tuple[TopicName, Identity]]] = {}
-        self._calls: dict[int, _Call] = {}
+        self._touched: set[TopicPartition] = set()
+        self._calls: dict[int, PooledCall] = {}
         self._deadlines: list[tuple[int, int]] = []
         self._order = count()
 
@@ -117,6 +107,13 @@ class ModelGateway:
         self._models[topic] = hosted
         self._read = frozenset(self._models)
         return PartStatus("Model", spec.name, spec.version, PART, hosted.runtime is not None, hosted.problem)
+
+    def load_pipeline(self, topology: Topology) -> None:
+        """Learn which steps of a pipeline are called in batches."""
+        version = b"%d" % topology.version
+        for rule in topology.rules:
+            if rule.batch is not None:
+                self._batches[rule.sink, topology.pipeline.encode(), version] = rule.batch
 
     def unload(self, name: str) -> None:
         """Forget a model; requests that still come for it fail."""
@@ -144,29 +141,58 @@ class ModelGateway:
         """Call the models of the batch: the quick ones now, the others in their pools."""
         outcome = Outcome(self.group)
         for record in batch:
-            place = TopicPartition(record.topic, record.partition)
-            held = self._held[place]
-            held.next_offset = record.offset + 1
-            append = self._take(record)
-            if append is not None:
-                outcome.appends.append(append)
-            outcome.offsets[place] = held.committable
-        return outcome
+            self._held[TopicPartition(record.topic, record.partition)].next_offset = record.offset + 1
+            self._touched.add(TopicPartition(record.topic, record.partition))
+            if not self._answered_already(record):
+                self._take(record, outcome)
+        return self._with_positions(outcome)
 
-    def _take(self, record: Record) -> Append | None:
-        """Answer the record now, or put it into the pool and return None."""
-        if self._answered_already(record):
+    def _take(self, record: Record, outcome: Outcome) -> None:
+        """Answer the record now, put it into the pool, or keep it for a batch."""
+        batch = self._batch_of(record)
+        if batch is None:
+            self._call([record], outcome)
+            return
+        try:
+            signature, n_rows = count_rows(record)
+        except PayloadError:
+            n_rows = 0
+        if not n_rows:
+            self._call([record], outcome)
+            return
+        self._hold(record)
+        key = (record.topic, record.header(h.PIPELINE), record.header(h.VERSION), signature)
+        for complete in self._batcher.add(key, record, n_rows, batch, self._clock()):
+            self._call_gathered(complete, outcome)
+
+    def _batch_of(self, record: Record) -> Batch | None:
+        if not self._batches:
             return None
-        hosted = self._models[record.topic]
+        return self._batches.get((record.topic, record.header(h.PIPELINE) or b"", record.header(h.VERSION) or b""))
+
+    def _call_gathered(self, records: Sequence[Record], outcome: Outcome) -> None:
+        self._call(records, outcome)
+        for record in records:
+            self._release(record)
+
+    def _call(self, records: Sequence[Record], outcome: Outcome) -> None:
+        hosted = self._models[records[0].topic]
+        now_ms = self._clock()
+        in_time = [record for record in records if self._deadline(record, now_ms) > now_ms]
         if hosted.runtime is None:
-            return self._fail(record, Failure("not_loaded", hosted.problem, 503))
-        deadline_ms = self._deadline(record)
-        if deadline_ms <= self._clock():
-            return self._fail(record, _too_late(hosted.spec.name))
+            failure = Failure("not_loaded", hosted.problem, 503)
+            outcome.appends += [self._caller.fail(record, failure) for record in records]
+            return
+        if len(in_time) < len(records):
+            late = [record for record in records if record not in in_time]
+            outcome.appends += [self._caller.fail(record, _too_late(hosted.spec.name)) for record in late]
+        if not in_time:
+            return
+        target = Target(hosted.spec.name, hosted.runtime)
         if hosted.pool is None:
-            return self._call(hosted, record)
-        self._enqueue(hosted, hosted.pool, record, deadline_ms)
-        return None
+            outcome.appends += self._caller.call(target, in_time)
+        else:
+            self._enqueue(target, hosted.pool, in_time, now_ms)
 
     def _answered_already(self, record: Record) -> bool:
         already = self._already.get(record.partition)
@@ -176,109 +202,76 @@ class ModelGateway:
         sinks = (self._topics.model_outputs(ref.name if ref else ""), self._topics.errors)
         return any((sink, identity(record)) in already for sink in sinks)
 
-    def _deadline(self, record: Record) -> int:
-        latest_ms = self._clock() + self._options.model_timeout_ms
+    def _deadline(self, record: Record, now_ms: int) -> int:
+        latest_ms = now_ms + self._options.model_timeout_ms
         wanted = record.header(h.DEADLINE)
         return min(int(wanted), latest_ms) if wanted is not None and wanted.isdigit() else latest_ms
 
-    # -- calling ------------------------------------------------------------------------------------------------------
+    # -- the pool -----------------------------------------------------------------------------------------------------
 
-    def _call(self, hosted: _Hosted, record: Record) -> Append:
-        """Call the model and make the record of its answer or failure. Runs on any thread; never raises."""
-        name = hosted.spec.name
-        queue_us = max(self._clock() - record.timestamp_ms, 0) * 1000
-        began = time.perf_counter_ns()
-        try:
-            assert hosted.runtime is not None
-            value = _infer(hosted.runtime, name, record)
-        except PayloadError as error:
-            return self._fail(record, Failure("undecodable", f"{record.position}, read for model '{name}': {error}"))
-        except MissingTensorError as error:
-            return self._fail(record, Failure("missing_tensor", str(error), 400 if self._from_caller(record) else 500))
-        except ModelError as error:
-            return self._fail(record, Failure("raised", str(error)))
-        except Exception:
-            logger.exception("model gateway: %s could not be handled", record.position)
-            return self._fail(record, Failure("internal", f"{record.position} could not be handled by the gateway"))
-        service_us = (time.perf_counter_ns() - began) // 1000
-        own = (
-            (h.STEP, name.encode()),
-            (h.PARENTS, self._writer.parents([record], record.partition)),
-            (h.QUEUE_US, b"%d" % queue_us),
-            (h.SERVICE_US, b"%d" % service_us),
-        )
-        sink = self._topics.model_outputs(name)
-        return Append(sink, record.partition, record.key, value, _kept(record) + own)
-
-    def _fail(self, record: Record, failure: Failure) -> Append:
-        ref = self._topics.parse(record.topic)
-        return self._writer.failure(_kept(record), ref.name if ref else "", failure, [record])
-
-    def _from_caller(self, record: Record) -> bool:
-        """Whether what the caller sent is among what the model was given."""
-        parents = h.decode_parents(record.header(h.PARENTS) or b"", record.partition, self._topics)
-        refs = [self._topics.parse(parent.topic) for parent in parents]
-        return any(ref is not None and ref.kind == "pipeline" for ref in refs)
-
-    def _enqueue(self, hosted: _Hosted, pool: CallPool, record: Record, deadline_ms: int) -> None:
-        call = _Call(record, pool, deadline_ms)
+    def _enqueue(self, target: Target, pool: CallPool, records: Sequence[Record], now_ms: int) -> None:
+        call = PooledCall(records, pool, max(self._deadline(record, now_ms) for record in records))
         number = next(self._order)
         self._calls[number] = call
-        self._held[TopicPartition(record.topic, record.partition)].hold(record.offset)
-        heapq.heappush(self._deadlines, (deadline_ms, number))
-        pool.submit(lambda: self._run(number, call, hosted))
+        for record in records:
+            self._hold(record)
+        heapq.heappush(self._deadlines, (call.deadline_ms, number))
+        pool.submit(lambda: self._run(number, call, target))
 
-    def _run(self, number: int, call: _Call, hosted: _Hosted) -> None:
+    def _run(self, number: int, call: PooledCall, target: Target) -> None:
         """Make a pooled call, on a thread of the pool."""
-        if call.over:
-            return
-        call.running = True
-        append = self._call(hosted, call.record)
-        self._hand_in(lambda: self._returned(number, call, append))
+        if call.begin():
+            appends = self._caller.call(target, call.records)
+            self._hand_in(lambda: self._returned(number, call, appends))
 
-    def _returned(self, number: int, call: _Call, append: Append) -> Outcome:
-        """Take a pooled call's answer, on the gateway's own thread, unless the call was given up."""
-        if call.over:
+    def _returned(self, number: int, call: PooledCall, appends: Sequence[Append]) -> Outcome:
+        """Take a pooled call's answers, on the gateway's own thread, unless the call was given up."""
+        outcome = Outcome(self.group)
+        if call.finish():
+            outcome.appends += appends
+            self._finished(number, call)
+        else:
             call.pool.retire_thread()
-            return Outcome()
-        return self._finish(number, call, append)
+        return self._with_positions(outcome)
 
-    def _finish(self, number: int, call: _Call, append: Append) -> Outcome:
-        call.over = True
-        self._calls.pop(number, None)
-        place = TopicPartition(call.record.topic, call.record.partition)
-        held = self._held[place]
-        held.release(call.record.offset)
-        return Outcome(self.group, [append], {place: held.committable})
+    def _finished(self, number: int, call: PooledCall) -> None:
+        del self._calls[number]
+        for record in call.records:
+            self._release(record)
+
+    def _give_up(self, number: int, call: PooledCall, outcome: Outcome) -> None:
+        was_running = call.give_up()
+        if was_running is None:
+            return
+        ref = self._topics.parse(call.records[0].topic)
+        name = ref.name if ref else ""
+        text = f"model '{name}' did not return before the request's deadline"
+        failure = Failure("timeout", text, 504) if was_running else _too_late(name)
+        outcome.appends += [self._caller.fail(record, failure) for record in call.records]
+        self._finished(number, call)
+        if was_running:
+            call.pool.replace_thread()
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
     def tick(self, now_ms: int) -> Outcome:
-        """Give up the calls whose deadline is over."""
+        """Call the batches whose window is over; give up the calls whose deadline is."""
         outcome = Outcome(self.group)
+        for records in self._batcher.due(now_ms):
+            self._call_gathered(records, outcome)
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             _, number = heapq.heappop(self._deadlines)
             call = self._calls.get(number)
             if call is not None:
-                given_up = self._finish(number, call, self._fail(call.record, self._gave_up(call)))
-                outcome.appends += given_up.appends
-                outcome.offsets |= given_up.offsets
-                if call.running:
-                    call.pool.replace_thread()
-        return outcome
-
-    def _gave_up(self, call: _Call) -> Failure:
-        ref = self._topics.parse(call.record.topic)
-        name = ref.name if ref else ""
-        if not call.running:
-            return _too_late(name)
-        return Failure("timeout", f"model '{name}' did not return before the request's deadline", 504)
+                self._give_up(number, call, outcome)
+        return self._with_positions(outcome)
 
     def wake_ms(self) -> int | None:
-        """Return the next deadline of a pooled call."""
+        """Return the next deadline of a pooled call or the next end of a batch's window."""
         while self._deadlines and self._deadlines[0][1] not in self._calls:
             heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+        times = (self._deadlines[0][0] if self._deadlines else None, self._batcher.next_close_ms())
+        return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
         """Let the pools' threads end."""
@@ -286,32 +279,22 @@ class ModelGateway:
             if hosted.pool is not None:
                 hosted.pool.close()
 
+    # -- positions ----------------------------------------------------------------------------------------------------
 
-def _infer(runtime: Runtime, name: str, record: Record) -> bytes:
-    request = read_message(InferRequest, record.value)
-    inputs = Inputs(decode_tensors(request))
-    parameters = {key: _value(item) for key, item in request.parameters.items()} if request.parameters else {}
-    context = Context(request.id, dict(record.headers), parameters)
-    outputs = runtime.infer(inputs, context)
-    try:
-        response = encode_response(outputs, model_name=name, request_id=request.id)
-    except PayloadError as error:
-        msg = f"model '{name}' returned what is no tensor: {error}"
-        raise ModelError(msg) from error
-    return response.SerializeToString()
+    def _hold(self, record: Record) -> None:
+        self._held[TopicPartition(record.topic, record.partition)].hold(record.offset)
 
+    def _release(self, record: Record) -> None:
+        place = TopicPartition(record.topic, record.partition)
+        self._held[place].release(record.offset)
+        self._touched.add(place)
 
-def _value(parameter: object) -> object:
-    chosen = parameter.WhichOneof("parameter_choice")  # type: ignore[attr-defined]
-    return getattr(parameter, chosen) if chosen else None
+    def _with_positions(self, outcome: Outcome) -> Outcome:
+        for place in self._touched:
+            outcome.offsets[place] = self._held[place].committable
+        self._touched.clear()
+        return outcome
 
 
 def _too_late(name: str) -> Failure:
     return Failure("timeout", f"the request's deadline was over before model '{name}' could be called", 504)
-
-
-def _kept(record: Record) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers that the answer inherits, its visit among them."""
-    visit = record.header(h.VISIT)
-    kept = h.passed_on(record.headers)
-    return kept if visit is None else (*kept, (h.VISIT, visit))

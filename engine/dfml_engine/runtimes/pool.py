@@ -1,8 +1,11 @@
 """A pool of threads for one model's calls, in which a call that never returns costs a thread and nothing else."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from queue import SimpleQueue
+
+from dfml.record import Record
 
 MAX_ABANDONED = 32
 """How many threads may hang at once before the model is called stuck and no more are started."""
@@ -55,3 +58,41 @@ class CallPool:
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
+
+
+class _Stage(Enum):
+    QUEUED = auto()
+    RUNNING = auto()
+    OVER = auto()
+
+
+class PooledCall:
+    """A call in a pool, for some records. It is over when it returned or was given up, whichever came first."""
+
+    def __init__(self, records: Sequence[Record], pool: CallPool, deadline_ms: int) -> None:
+        self.records = records
+        self.pool = pool
+        self.deadline_ms = deadline_ms
+        self._stage = _Stage.QUEUED
+        self._guard = threading.Lock()
+
+    def begin(self) -> bool:
+        """Start to run; False when the call was given up before."""
+        with self._guard:
+            if self._stage is _Stage.OVER:
+                return False
+            self._stage = _Stage.RUNNING
+            return True
+
+    def finish(self) -> bool:
+        """End with an answer; False when the call was given up meanwhile."""
+        with self._guard:
+            in_time = self._stage is _Stage.RUNNING
+            self._stage = _Stage.OVER
+            return in_time
+
+    def give_up(self) -> bool | None:
+        """End without an answer; return whether it was running, None when it had ended."""
+        with self._guard:
+            stage, self._stage = self._stage, _Stage.OVER
+            return None if stage is _Stage.OVER else stage is _Stage.RUNNING

@@ -1,0 +1,48 @@
+"""Gathering records into batches: until there are enough rows, or the window is over."""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+
+from dfml.record import Record
+from dfml.spec.schema import Batch
+
+DEFAULT_WINDOW_MS = 100
+"""How long an incomplete batch waits when the spec gives a size and no window: a request must not wait for ever."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Records that will share a call."""
+
+    close_ms: int
+    n_rows: int = 0
+    records: list[Record] = field(default_factory=list)
+
+
+class Batcher:
+    """Gathers records by key; those of one key can share a call."""
+
+    def __init__(self) -> None:
+        self._open: dict[Hashable, Gathered] = {}
+
+    def add(self, key: Hashable, record: Record, n_rows: int, batch: Batch, now_ms: int) -> Iterable[list[Record]]:
+        """Take a record and yield the batches that are complete; none has more rows than the size if it can help it."""
+        gathered = self._open.get(key)
+        if gathered is not None and gathered.n_rows + n_rows > batch.size:
+            yield self._open.pop(key).records
+            gathered = None
+        if gathered is None:
+            gathered = self._open[key] = Gathered(now_ms + (batch.window_ms or DEFAULT_WINDOW_MS))
+        gathered.records.append(record)
+        gathered.n_rows += n_rows
+        if gathered.n_rows >= batch.size:
+            yield self._open.pop(key).records
+
+    def due(self, now_ms: int) -> Iterable[list[Record]]:
+        """Yield the batches whose window is over."""
+        for key in [key for key, gathered in self._open.items() if gathered.close_ms <= now_ms]:
+            yield self._open.pop(key).records
+
+    def next_close_ms(self) -> int | None:
+        """Return when the next window is over."""
+        return min((gathered.close_ms for gathered in self._open.values()), default=None)
