@@ -1,0 +1,26 @@
+"""A log of each implementation, and a second client of the same log."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfml.log import Log
+from tests.dfml.log.backends import BACKENDS, Backend
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    return BACKENDS[request.param](tmp_path)
+
+
+@pytest.fixture
+def log(backend: Backend) -> Iterator[Log]:
+    with backend.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(backend: Backend, log: Log) -> Iterator[Log]:
+    with backend.open() as opened:
+        yield opened
