@@ -48,7 +48,7 @@ _CLASSIFIED = f"""SELECT r.id, CASE
     WHEN EXISTS (SELECT 1 FROM fates f WHERE f.record = r.id) THEN 'dropped' END AS became
     FROM records r WHERE {_WINDOW} AND r.id NOT IN (SELECT value FROM json_each(:again))"""
 _WITH_REASON = f"""SELECT id, became, CASE became
-    WHEN 'dropped' THEN (SELECT f.reason FROM fates f WHERE f.record = id ORDER BY f.id LIMIT 1)
+    WHEN 'dropped' THEN (SELECT f.reason FROM fates f WHERE f.record = k.id ORDER BY f.id LIMIT 1)
     WHEN 'failed' THEN (SELECT x.error_kind FROM children c JOIN records x ON x.id = c.child
                         WHERE c.parent = k.id LIMIT 1) END AS why FROM ({_CLASSIFIED}) k"""
 _COUNTED = f"""SELECT became, w.word, count(*), CASE WHEN became IS NULL THEN json_group_array(k.id) END

@@ -16,9 +16,9 @@ _COLUMNS = ("#", "ms", "record", "from", "wait", "call", "says")
 
 
 def render_trace(trace: Trace) -> RenderableType:
-    """Return the waterfall: one row per record with its time, parents, tensors, and how long it waited and was worked on.
+    """Return the waterfall: one row per record with its time, parents, tensors, wait and call.
 
-    All times are milliseconds.
+    All times are milliseconds; ``from`` names the parents by their numbers.
     """
     said = trace.to_dict()
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -66,8 +66,9 @@ def _headline(said: dict[str, Any]) -> str:
 
 
 def _drop_lines(said: dict[str, Any]) -> list[str]:
+    numbers = {record["position"]: f"{number} {record['name']}" for number, record in enumerate(said["records"])}
     return [
-        f"{drop['rule']} did not use {drop['position']}: {drop['reason']}"
+        f"{drop['rule']} did not use {numbers.get(drop['position'], drop['position'])}: {drop['reason']}"
         + (f" (missing {', '.join(drop['missing'])})" if drop["missing"] else "")
         for drop in said["drops"]
     ]

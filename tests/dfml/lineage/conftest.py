@@ -1,8 +1,10 @@
 """Writes records on a real log as engine and gateways do, so that every fact about them is known to the test."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -192,6 +194,20 @@ class Tapped:
             n_records += n_new
         tap.close()
         return n_records
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Wait for a condition, at most 20 s."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + 20
+        pause = Event()
+        while not condition():
+            assert time.monotonic() < end_s, "waited 20 s in vain"
+            pause.wait(0.01)
+
+    return wait
 
 
 @pytest.fixture
