@@ -8,16 +8,16 @@ under a used id is refused.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from zlib import crc32
 
 from dfml import headers as h
 from dfml.clock import Clock
 from dfml.errors import DeadlineError, NotFoundError, OverloadedError
 from dfml.inference.oip_pb2 import InferRequest
 from dfml.log.base import Log
-from dfml.record import Append, Headers, Position, Record, TopicName, TopicPartition
+from dfml.record import Append, Headers, Record, TopicName, TopicPartition
 from dfml.topics import Topics
 from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
+from dfml_engine.gateways.lookup import partition_of, read_at, read_range, search
 from dfml_engine.gateways.requests import (
     REMEMBER_MS,
     REMEMBER_REQUESTS,
@@ -29,7 +29,7 @@ from dfml_engine.gateways.requests import (
     reopen,
     request_key,
 )
-from dfml_engine.gateways.waiting import Whereabouts, read_range, waiting_for
+from dfml_engine.gateways.waiting import Whereabouts, waiting_for
 from dfml_engine.outcome import Outcome
 from dfml_engine.topology import Topology
 from dfml_engine.writing import Writer
@@ -160,7 +160,7 @@ class PipelineGateway:
             return submission
         now_ms = self._clock()
         deadline_ms = None if options.timeout_ms is None else now_ms + options.timeout_ms
-        partition = crc32(request_id.encode()) % self._options.partitions
+        partition = partition_of(request_id, self._options.partitions)
         opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms)
         self._requests.enter(opened)
         headers = self._headers(loaded.topology, request_id, options.headers, deadline_ms)
@@ -331,19 +331,7 @@ class PipelineGateway:
         if ended is None:
             msg = f"pipeline '{key[0]}' has had no request '{key[1]}'"
             raise NotFoundError(msg)
-        return self._answer(key[1], await asyncio.to_thread(self._record_at, ended.position))
-
-    def _record_at(self, position: Position) -> Record:
-        reader = self._log.reader()
-        try:
-            reader.assign({TopicPartition(position.topic, position.partition): position.offset})
-            records = reader.poll(1, 1.0)
-        finally:
-            reader.close()
-        if not records or records[0].offset != position.offset:
-            msg = f"the answer at {position} is not retained any more"
-            raise NotFoundError(msg)
-        return records[0]
+        return self._answer(key[1], await asyncio.to_thread(read_at, self._log, ended.position))
 
     def _waiting_for(self, opened: OpenRequest) -> tuple[str, ...]:
         loaded = self._loaded.get(opened.key[0])
@@ -354,23 +342,11 @@ class PipelineGateway:
         return waiting_for(self._log, self._topics, where)
 
     def _search(self, pipeline: str, request_id: str) -> Answer | Pending:
-        """Look for a request in the whole log: its answer, an error, or its entry."""
-        partition = crc32(request_id.encode()) % self._options.partitions
-        entry = self._topics.pipeline_inputs(pipeline)
-        known = self._log.topics()
-        topics = (self._topics.pipeline_outputs(pipeline), self._topics.errors, entry)
-        places = [TopicPartition(topic, partition) for topic in topics if topic in known]
-        found: dict[TopicName, Record] = {}
-        for record in read_range(self._log, self._log.beginning(places)):
-            if record.key == request_id.encode() and request_key(record)[0] == pipeline:
-                found.setdefault(record.topic, record)
-        began = found.pop(entry, None)
-        if found:
-            return self._answer(request_id, min(found.values(), key=lambda record: record.timestamp_ms))
-        if began is None:
-            msg = f"pipeline '{pipeline}' has had no request '{request_id}'"
-            raise NotFoundError(msg)
-        return Pending(request_id, self._waiting_for(reopen(began)))
+        found = search(self._log, self._topics, pipeline, request_id)
+        if found.answer is not None:
+            return self._answer(request_id, found.answer)
+        assert found.entry is not None
+        return Pending(request_id, self._waiting_for(reopen(found.entry)))
 
     # -- recovery -----------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ REMEMBER_MS = 600_000
 REMEMBER_REQUESTS = 100_000
 """How many ended requests are remembered by id."""
 DIGEST_BYTES = 8
+REQUEST_ID_DIGITS = 32
 
 RequestKey = tuple[str, str]
 """Pipeline and request id."""
@@ -161,3 +162,9 @@ def digest_of(value: bytes) -> bytes:
 def new_request_id() -> str:
     """Draw an id that sorts by time: 48 bits of milliseconds, 80 random bits, as hex."""
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def time_of(request_id: str) -> int | None:
+    """Return when an id was drawn, milliseconds since the epoch; None when :func:`new_request_id` did not draw it."""
+    drawn = len(request_id) == REQUEST_ID_DIGITS and all(digit in "0123456789abcdef" for digit in request_id)
+    return int(request_id[:12], 16) if drawn else None

@@ -4,16 +4,14 @@ The records of the request on the pipeline's topics say which rules have fired a
 topology says what is still to come. Nothing is asked of the engine, so it works when the engine is the one that hangs.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dfml import headers as h
 from dfml.log.base import Log
 from dfml.record import Record, TopicName, TopicPartition
 from dfml.topics import Topics
+from dfml_engine.gateways.lookup import read_range
 from dfml_engine.topology import FiringRule, Topology
-
-READ_RECORDS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +39,6 @@ def request_records(log: Log, topics: Topics, where: Whereabouts) -> list[Record
         if record.key == where.request.encode()
         and (record.header(h.PIPELINE) or b"").decode(errors="replace") == where.topology.pipeline
     ]
-
-
-def read_range(log: Log, starts: Mapping[TopicPartition, int]) -> list[Record]:
-    """Read from the given offsets to the present end."""
-    ends = log.end(starts)
-    found: list[Record] = []
-    reader = log.reader()
-    try:
-        reader.assign({place: start for place, start in starts.items() if start < ends[place]})
-        while any(position < ends[place] for place, position in reader.positions().items()):
-            found += reader.poll(READ_RECORDS, 1.0)
-    finally:
-        reader.close()
-    return found
 
 
 def waiting_for(log: Log, topics: Topics, where: Whereabouts) -> tuple[str, ...]:
