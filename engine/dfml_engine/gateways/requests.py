@@ -5,6 +5,7 @@ recognised and answered alike. The table is bounded; what it forgot is found in 
 """
 
 import os
+import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ REMEMBER_MS = 600_000
 REMEMBER_REQUESTS = 100_000
 """How many ended requests are remembered by id."""
 DIGEST_BYTES = 8
-REQUEST_ID_DIGITS = 32
+UUID_7 = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}")
 
 RequestKey = tuple[str, str]
 """Pipeline and request id."""
@@ -160,11 +161,17 @@ def digest_of(value: bytes) -> bytes:
 
 
 def new_request_id() -> str:
-    """Draw an id that sorts by time: 48 bits of milliseconds, 80 random bits, as hex."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    """Draw a UUID of version 7 (RFC 9562) as 32 hex digits: it begins with the time, so ids sort by it."""
+    drawn = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
+    return f"{drawn & ~_UUID_MARKS | _UUID_7:032x}"
 
 
 def time_of(request_id: str) -> int | None:
-    """Return when an id was drawn, milliseconds since the epoch; None when :func:`new_request_id` did not draw it."""
-    drawn = len(request_id) == REQUEST_ID_DIGITS and all(digit in "0123456789abcdef" for digit in request_id)
-    return int(request_id[:12], 16) if drawn else None
+    """Return when an id was drawn, milliseconds since the epoch; None when it is no UUID of version 7."""
+    if UUID_7.fullmatch(request_id) is None:
+        return None
+    return int(request_id.replace("-", "")[:12], 16)
+
+
+_UUID_MARKS = 0xF << 76 | 0x3 << 62
+_UUID_7 = 0x7 << 76 | 0x2 << 62
