@@ -40,7 +40,7 @@ FAMILIES: Mapping[str, Mechanism] = MappingProxyType(
         "linear": _with_noise(_total),
         "square": _with_noise(lambda pa: _total(pa) ** 2),
         "sine": _with_noise(lambda pa: np.sin(2.0 * _total(pa))),
-        "step": _with_noise(lambda pa: 2.0 * (_total(pa) > 0.3)),
+        "step": _with_noise(lambda pa: np.where(_total(pa) > 0.3, 2.0, 0.0)),
         "exponential": _with_noise(lambda pa: np.exp(np.clip(_total(pa), -10.0, 10.0))),
         "product": _with_noise(lambda pa: pa.prod(axis=1) + _total(pa)),
         "absolute": _with_noise(lambda pa: np.abs(_total(pa))),

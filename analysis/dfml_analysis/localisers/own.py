@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dfml_analysis.attribution import Attribution, attribute, player_of
 from dfml_analysis.localisation import Suspect, VariableEvidence
 from dfml_analysis.localisers.base import Problem, Ranking
 from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms
@@ -12,11 +13,15 @@ from dfml_analysis.windows import Windows
 MIN_ROWS = 5
 """With fewer rows a window no test can reach the level, whatever the data."""
 FULL_SCORE_DIGITS = 10.0
-"""A p-value of 1e-10 scores 0.5; the score only orders and shades."""
+"""A p-value of 1e-10 has an evidence of 0.5; the score only orders and shades."""
+UNEXPLAINED = 0.5
+"""What a suspect that explains nothing of the target's change loses of its score: a fault elsewhere is still one."""
+STANDARD_ERRORS = 2.0
+"""The target changed if its mean did by more than this."""
 
 
 class Own:
-    """Tests every mechanism, controls false discoveries, orders what changed."""
+    """Tests every mechanism, controls false discoveries, orders what changed by evidence and by share of the damage."""
 
     name = "dfml"
     decides = True
@@ -26,56 +31,65 @@ class Own:
         """Return the changed mechanisms, most suspect first (see :class:`dfml_analysis.localisers.base.Localiser`)."""
         windows = problem.windows()
         if min(windows.n_rows) < MIN_ROWS:
-            status = (
-                f"too few rows: the windows have {windows.n_rows[0]} and {windows.n_rows[1]}, {MIN_ROWS} are needed"
-            )
+            before, after = windows.n_rows
+            status = f"too few rows: the windows have {before} and {after}, {MIN_ROWS} are needed"
             return Ranking((), False, Verdict.UNDECIDED, status)
         tests = examine_mechanisms(windows)
         adjusted = adjusted_log_p([test.evidence.log_p for test in tests], [test.comparable for test in tests])
         verdict, changed = decide(tests, adjusted)
-        suspects = [_suspect(windows, tests[index], float(adjusted[index])) for index in changed]
-        by_evidence = sorted(
-            zip(changed, suspects, strict=True), key=lambda pair: (tests[pair[0]].root, adjusted[pair[0]])
-        )
+        changed.sort(key=lambda index: float(adjusted[index]))
+        parts = attribute(windows, [tests[index].variable.name for index in changed], problem.target, problem.rng())
+        suspects = {index: _suspect(windows, tests[index], float(adjusted[index]), parts) for index in changed}
+        changed.sort(key=lambda index: (tests[index].root, -suspects[index].score))
         evidence = tuple(_evidence(test, float(p)) for test, p in zip(tests, adjusted, strict=True))
         alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
-        return Ranking(tuple(suspect for _, suspect in by_evidence), alarm, verdict, _status(windows, tests), evidence)
+        ordered = tuple(suspects[index] for index in changed)
+        return Ranking(ordered, alarm, verdict, _status(windows, tests), evidence)
 
 
-def _suspect(windows: Windows, test: MechanismTest, log_p: float) -> Suspect:
+def _suspect(windows: Windows, test: MechanismTest, log_p: float, attribution: Attribution) -> Suspect:
     digits = -log_p / np.log(10.0)
+    part = attribution.parts[player_of(windows, test.variable.name)]
+    evidence = digits / (digits + FULL_SCORE_DIGITS)
     before, after = summarise(test.variable, windows.window)
     return Suspect(
         step=test.variable.step,
         variable=test.variable.name,
         kind=test.kind,
-        score=float(digits / (digits + FULL_SCORE_DIGITS)),
+        score=float(evidence * (1.0 - UNEXPLAINED * (1.0 - _share(part, attribution)))),
         p_value=float(np.exp(log_p)),
         test=test.evidence.test,
         effect=test.evidence.effect,
         n_compared=test.evidence.n_rows,
         before=before,
         after=after,
+        attribution=part,
     )
 
 
+def _share(part: float, attribution: Attribution) -> float:
+    """Return which part of the target's change is explained, 0 to 1; 1 for all where the target did not change."""
+    if not abs(attribution.observed) > STANDARD_ERRORS * attribution.standard_error:
+        return 1.0
+    return min(abs(part) / abs(attribution.observed), 1.0)
+
+
 def _evidence(test: MechanismTest, log_p: float) -> VariableEvidence:
-    variable, found = test.variable, test.evidence
     return VariableEvidence(
-        variable.step,
-        variable.name,
-        test.kind,
-        float(np.exp(log_p)),
-        found.test,
-        found.effect,
-        found.n_rows,
-        test.comparable,
+        step=test.variable.step,
+        variable=test.variable.name,
+        kind=test.kind,
+        p_value=float(np.exp(log_p)),
+        test=test.evidence.test,
+        effect=test.evidence.effect,
+        n_compared=test.evidence.n_rows,
+        comparable=test.comparable,
     )
 
 
 def _status(windows: Windows, tests: list[MechanismTest]) -> str:
     limits = []
-    silent = [test.variable.name for test in tests if not test.comparable]
+    silent = dict.fromkeys(test.variable.name for test in tests if not test.comparable)
     if windows.passed_over:
         limits.append(f"no data for {', '.join(windows.passed_over)}")
     if silent:
