@@ -5,6 +5,7 @@
 PYTHON := .venv/bin/python
 FAULT ?= classifier
 SEED ?= 0
+DATA ?= ../shared/data/causal-faults
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +24,11 @@ check: prepare  ## Check format, lint, types and layers
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports --no-logo
+
+bench: prepare  ## Measure engine and localiser into build/bench (DATA=folder of the recorded study)
+	$(PYTHON) -m experiments.engine_latency --out build/bench
+	@if [ -d '$(DATA)' ]; then set -x; $(PYTHON) -m experiments.recorded_study --data '$(DATA)' --out build/bench; \
+	else echo "recorded study skipped: there is no folder $(DATA); name it with DATA=..." >&2; fi
 
 format: prepare  ## Format the code and mend what the linter can mend
 	$(PYTHON) -m ruff format .

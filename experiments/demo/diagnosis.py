@@ -1,0 +1,78 @@
+"""From what the tap has kept to a localisation: both windows as frames, the causal graph, the verdict."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from dfml.graph import PipelineGraph
+from dfml.lineage.frames import frame
+from dfml.lineage.store import LineageStore
+from dfml.spec import load_files
+from dfml.spec.schema import Pipeline
+from dfml_analysis.causal_graph import from_pipeline
+from dfml_analysis.localisation import Localisation
+from dfml_analysis.localise import localise
+from experiments.demo.traffic import Window
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+TARGET = "outputs.payout"
+"""The pipeline's variable whose change is to be explained: what callers are paid."""
+TAP_TIMEOUT_S = 20.0
+TAP_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Both windows, how their variables depend on each other, and what was found."""
+
+    pipeline: PipelineGraph
+    causal: "nx.DiGraph[str]"
+    reference: pd.DataFrame
+    current: pd.DataFrame
+    localisation: Localisation
+
+
+def diagnose(store: LineageStore, document: Path, reference: Window, current: Window, seed: int) -> Diagnosis:
+    """Compare the two windows of the pipeline in the document.
+
+    Raises
+    ------
+    TimeoutError
+        If the tap does not bring the end of every request in time.
+    """
+    (pipeline,) = (item for item in load_files([document]) if isinstance(item, Pipeline))
+    graph = PipelineGraph.from_pipeline(pipeline)
+    frames = [_complete_frame(store, pipeline.name, window) for window in (reference, current)]
+    causal = from_pipeline(graph, dict.fromkeys([*frames[0].columns, *frames[1].columns]))
+    before, after = (_with_columns(found, list(causal)) for found in frames)
+    found = localise(causal, before, after, f"{pipeline.name}.{TARGET}", seed=seed)
+    return Diagnosis(graph, causal, before, after, found)
+
+
+def _complete_frame(store: LineageStore, pipeline: str, window: Window) -> pd.DataFrame:
+    """Return the window's frame once the tap has the answer to, or the failure of, each of its requests."""
+    deadline_s = time.monotonic() + TAP_TIMEOUT_S
+    ended = f"{pipeline}.error"
+    while True:
+        told = frame(store, pipeline, window.since_ms, window.until_ms, [ended])[ended].notna().sum()
+        if told == window.n_requests:
+            return frame(store, pipeline, window.since_ms, window.until_ms)
+        if time.monotonic() > deadline_s:
+            msg = f"{store.path} has the end of {told} of {window.n_requests} requests after {TAP_TIMEOUT_S:g} s"
+            raise TimeoutError(msg)
+        time.sleep(TAP_POLL_S)
+
+
+def _with_columns(found: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return the frame with columns that only the other window has: a tensor that never came is absent throughout."""
+    filled = found.reindex(columns=columns)
+    for name in set(columns).difference(found.columns):
+        tensor = name.removesuffix(".presence")
+        if tensor != name:
+            filled[name] = found[tensor].notna().astype(float) if tensor in found else 0.0
+    return filled
