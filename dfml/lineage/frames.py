@@ -16,7 +16,6 @@ column                                  per request
 
 ``T`` stands for ``T``, ``T[i]`` or ``T.mean`` and so on by the tensor's size, see :mod:`dfml.lineage.columns`. Absent
 is NaN, never 0. A step visited several times gives its last visit; a record that was written twice counts once.
-Records that a request shares with others of a batch give presence, times and errors, no values.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,9 +43,6 @@ _VALUES = f"{int(Kind.ENTRY)}, {int(Kind.STEP_OUTPUTS)}, {int(Kind.ANSWER)}"
 _OWN = f"""SELECT r.id, r.request, r.kind, o.step, r.timestamp_ms, r.visit, r.queue_us, r.service_us, p.value
     FROM ({_CHOSEN}) c JOIN records r ON r.request = c.request JOIN origins o ON o.id = r.origin
     LEFT JOIN payloads p ON p.id = r.id AND r.kind IN ({_VALUES}) WHERE r.origin IN {_MINE}"""
-_SHARED = f"""SELECT r.id, m.request, r.kind, o.step, r.timestamp_ms, r.visit, r.queue_us, r.service_us, NULL
-    FROM ({_CHOSEN}) c JOIN members m ON m.request = c.request JOIN records r ON r.id = m.record
-    JOIN origins o ON o.id = r.origin WHERE r.origin IN {_MINE} AND r.request != m.request"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +105,8 @@ def frame(
     ------
     DataError
         If pandas is not installed, or a variable matches no column.
+    NotFoundError
+        If the store has no request of the pipeline at all.
     """
     try:
         # Imported here: the core installs without pandas.
@@ -137,12 +135,15 @@ def tabulate(
     ------
     DataError
         If a variable matches no column.
+    NotFoundError
+        If the store has no request of the pipeline at all.
     """
     window = {"pipeline": pipeline, "since": since_ms, "until": until_ms}
     chosen = store.query(_REQUESTS, window)
+    if not chosen:
+        require_pipeline(store, pipeline)
     made = _Tabulation(pipeline, {number: row for row, (number, _, _) in enumerate(chosen)}, variables)
-    for query in (_OWN, _SHARED):
-        made.add(store.query(query, window))
+    made.add(store.query(_OWN, window))
     known = pipeline_rules(store, pipeline)
     steps = known[max(known)].steps if known else ()
     columns = made.columns([*steps, *(step for step in made.steps if step not in steps)])
@@ -152,7 +153,8 @@ def tabulate(
 
 def pipelines(store: LineageStore) -> list[str]:
     """Return the pipelines that the store has requests of, by name."""
-    query = "SELECT DISTINCT o.pipeline FROM records r JOIN origins o ON o.id = r.origin WHERE r.kind = 0"
+    query = """SELECT DISTINCT o.pipeline FROM origins o
+        WHERE EXISTS (SELECT 1 FROM records r WHERE r.kind = 0 AND r.origin = o.id)"""
     return sorted(name for (name,) in store.query(query))
 
 
@@ -164,14 +166,26 @@ def windows(store: LineageStore, pipeline: str | None = None) -> list[Window]:
     NotFoundError
         If a pipeline is named that the store has no request of.
     """
-    names = pipelines(store)
-    if pipeline is not None and pipeline not in names:
-        msg = f"pipeline {pipeline!r}: no request in {store.path}{suggest(pipeline, names)}; it has {names}"
-        raise NotFoundError(msg)
+    names = pipelines(store) if pipeline is None else [pipeline]
+    if pipeline is not None:
+        require_pipeline(store, pipeline)
     query = f"""SELECT min(timestamp_ms), max(timestamp_ms), count(DISTINCT request) FROM records
         WHERE kind = 0 AND origin IN {_MINE}"""
-    chosen = names if pipeline is None else [pipeline]
-    return [Window(name, *store.query(query, {"pipeline": name})[0]) for name in chosen]
+    return [Window(name, *store.query(query, {"pipeline": name})[0]) for name in names]
+
+
+def require_pipeline(store: LineageStore, pipeline: str) -> None:
+    """Check that the store has a request of the pipeline.
+
+    Raises
+    ------
+    NotFoundError
+        If it has none; a near miss is named.
+    """
+    names = pipelines(store)
+    if pipeline not in names:
+        msg = f"pipeline {pipeline!r}: no request in {store.path}{suggest(pipeline, names)}; it has {names or 'none'}"
+        raise NotFoundError(msg)
 
 
 def variables(store: LineageStore, pipeline: str, n_requests: int = 200) -> list[str]:

@@ -17,11 +17,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from dfml.errors import BadInputError, PayloadError
+from dfml.errors import BadInputError, NotFoundError, PayloadError
 from dfml.lineage.entry import Entry, Kind
 from dfml.lineage.lookup import entries_by_id
 from dfml.lineage.payload import TensorValue, error_text, read_tensors, shorten
 from dfml.lineage.store import LineageStore
+from dfml.spec.findings import suggest
 
 _FORMS = "pipeline[.step][.inputs], pipeline[.step].outputs[.TENSOR] or pipeline[.step].errors"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
@@ -99,7 +100,13 @@ def inspect(
     """Return the newest records that fit, oldest of them first, at most ``limit``.
 
     Records that do not have the tensor asked for are left out.
+
+    Raises
+    ------
+    NotFoundError
+        If the store has no record of such a pipeline or step.
     """
+    _require(store, selection)
     where, parameters = _condition(selection, request)
     query = f"""SELECT r.id FROM records r JOIN origins o ON o.id = r.origin WHERE {where}
         AND r.timestamp_ms >= ? AND r.timestamp_ms < ? ORDER BY r.timestamp_ms DESC, r.id DESC"""
@@ -112,6 +119,19 @@ def inspect(
         if len(readings) >= limit:
             break
     return readings
+
+
+def _require(store: LineageStore, selection: Selection) -> None:
+    origins = store.query("SELECT DISTINCT pipeline, step FROM origins")
+    steps = {step for pipeline, step in origins if pipeline == selection.pipeline}
+    if not steps:
+        known = {pipeline for pipeline, _ in origins if pipeline}
+        msg = f"pipeline {selection.pipeline!r}: no record in {store.path}{suggest(selection.pipeline, known)}"
+        raise NotFoundError(msg)
+    if selection.step is not None and selection.step not in steps:
+        hint = suggest(selection.step, steps)
+        msg = f"step {selection.step!r} of {selection.pipeline}: no record in {store.path}{hint}"
+        raise NotFoundError(msg)
 
 
 def _condition(selection: Selection, request: str | None) -> tuple[str, list[object]]:

@@ -20,12 +20,14 @@ _FATES = """SELECT f.record, f.timestamp_ms, q.request, o.pipeline, o.version, o
 
 
 def request_entries(store: LineageStore, request: str) -> list[Entry]:
-    """Return the request's own records and those that it shares with others in a batch, by time."""
-    query = f"""SELECT {_COLUMNS} FROM {_TABLES} WHERE r.id IN (
-        SELECT id FROM records WHERE request = (SELECT id FROM requests WHERE request = ?1)
-        UNION SELECT record FROM members WHERE request = (SELECT id FROM requests WHERE request = ?1))
-        ORDER BY r.timestamp_ms, r.id"""
-    return [to_entry(store, row) for row in store.query(query, (request,))]
+    """Return the request's records by time."""
+    where = "r.request = (SELECT id FROM requests WHERE request = ?) ORDER BY r.timestamp_ms, r.id"
+    return select_entries(store, where, (request,))
+
+
+def select_entries(store: LineageStore, where: str, parameters: Sequence[object]) -> list[Entry]:
+    """Return the entries that a condition on ``r`` (records), ``q`` (requests) and ``o`` (origins) chooses."""
+    return [to_entry(store, row) for row in store.query(f"SELECT {_COLUMNS} FROM {_TABLES} WHERE {where}", parameters)]
 
 
 def request_fates(store: LineageStore, request: str) -> list[Fate]:

@@ -81,13 +81,19 @@ def _rows(said: dict[str, Any]) -> list[tuple[str, ...]]:
             str(number),
             str(record["at_ms"]),
             record["name"] + (f" visit {record['visit']}" if record["visit"] else ""),
-            " ".join(str(numbers.get(parent, parent)) for parent in record["parents"]),
+            _from(record["parents"], numbers),
             _ms(record["queue_ms"]),
             _ms(record["service_ms"]),
             _says(record),
         )
         for number, record in enumerate(said["records"])
     ]
+
+
+def _from(parents: list[str], numbers: dict[str, int]) -> str:
+    inside = [str(numbers[parent]) for parent in parents if parent in numbers]
+    n_outside = len(parents) - len(inside)
+    return " ".join([*inside, *([f"+{n_outside} of others"] if n_outside else [])])
 
 
 def _ms(value: float | None) -> str:

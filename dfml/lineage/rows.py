@@ -52,7 +52,6 @@ class Rows:
     records: list[Row] = field(default_factory=list)
     payloads: list[Row] = field(default_factory=list)
     children: list[Row] = field(default_factory=list)
-    members: list[Row] = field(default_factory=list)
     fates: list[Row] = field(default_factory=list)
     specs: list[Row] = field(default_factory=list)
     next_offsets: dict[int, int] = field(default_factory=dict)
@@ -124,9 +123,6 @@ class RowBuilder:
             rows.payloads.append((number, value))
         for parent in parents:
             rows.children.append((parent, number))
-        members = found.get(names_of.MEMBERS)
-        if members:
-            self._add_members(rows, number, members)
 
     def _origin(self, place: Place, kind: Kind, found: dict[str, bytes]) -> int:
         take = found.pop
@@ -162,10 +158,6 @@ class RowBuilder:
         except ValueError as error:
             _logger.warning("%s: header %s left out: %r: %s", record.position, names_of.PARENTS, header, error)
             return []
-
-    def _add_members(self, rows: Rows, number: int, members: bytes) -> None:
-        for member in members.decode(errors="replace").split(","):
-            rows.members.append((self._names.request(member, ())[0], number))
 
     def _add_fate(self, rows: Rows, place: Place, record: Record) -> None:
         found = dict(record.headers)

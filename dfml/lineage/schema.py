@@ -50,7 +50,6 @@ CREATE INDEX records_by_request ON records(request);
 CREATE INDEX entries_by_time ON records(origin, timestamp_ms) WHERE kind = 0;
 CREATE TABLE payloads(id INTEGER PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE children(parent INTEGER NOT NULL, child INTEGER NOT NULL, PRIMARY KEY(parent, child)) WITHOUT ROWID;
-CREATE TABLE members(request INTEGER NOT NULL, record INTEGER NOT NULL, PRIMARY KEY(request, record)) WITHOUT ROWID;
 CREATE TABLE fates(
     id INTEGER PRIMARY KEY, record INTEGER NOT NULL, timestamp_ms INTEGER NOT NULL, request INTEGER NOT NULL,
     origin INTEGER NOT NULL, fate INTEGER NOT NULL, reason INTEGER NOT NULL, missing TEXT NOT NULL);

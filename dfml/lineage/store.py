@@ -23,7 +23,6 @@ _INSERTS = (
     ("records", 13),
     ("payloads", 2),
     ("children", 2),
-    ("members", 2),
     ("fates", 8),
     ("specs", 6),
 )

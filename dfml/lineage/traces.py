@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trace:
-    """All records of one request, those it shares in a batch included, ordered for a waterfall.
+    """All records of one request, ordered for a waterfall.
+
+    A record made in a batch also has parents of other requests; :meth:`backwards` and :meth:`forwards` follow them.
 
     Attributes
     ----------

@@ -78,27 +78,14 @@ class Pen:
         value = encode_request(_arrays(tensors), model_name=self.pipeline, request_id=request).SerializeToString()
         return self.write(self.topics.pipeline_inputs(self.pipeline), request, value, partition=partition)
 
-    def call(
-        self, step: str, request: str, parents: Sequence[Position], tensors: Mapping[str, object], members: str = ""
-    ) -> Position:
+    def call(self, step: str, request: str, parents: Sequence[Position], tensors: Mapping[str, object]) -> Position:
         value = encode_request(_arrays(tensors), model_name=step, request_id=request).SerializeToString()
-        own: Headers = ((h.STEP, step.encode()), *(((h.MEMBERS, members.encode()),) if members else ()))
-        return self.write(self.topics.model_inputs(step), request, value, own, parents)
+        return self.write(self.topics.model_inputs(step), request, value, ((h.STEP, step.encode()),), parents)
 
-    def give(
-        self,
-        step: str,
-        request: str,
-        parent: Position,
-        tensors: Mapping[str, object],
-        members: str = "",
-        service_us: int = 250,
-    ) -> Position:
+    def give(self, step: str, request: str, parents: Sequence[Position], tensors: Mapping[str, object]) -> Position:
         value = encode_response(_arrays(tensors), model_name=step, request_id=request).SerializeToString()
-        own: Headers = ((h.STEP, step.encode()), (h.QUEUE_US, b"40"), (h.SERVICE_US, b"%d" % service_us))
-        if members:
-            own += ((h.MEMBERS, members.encode()),)
-        return self.write(self.topics.model_outputs(step), request, value, own, [parent])
+        own: Headers = ((h.STEP, step.encode()), (h.QUEUE_US, b"40"), (h.SERVICE_US, b"250"))
+        return self.write(self.topics.model_outputs(step), request, value, own, parents)
 
     def reply(self, request: str, parents: Sequence[Position], tensors: Mapping[str, object]) -> Position:
         value = encode_response(_arrays(tensors), model_name=self.pipeline, request_id=request).SerializeToString()
@@ -129,17 +116,17 @@ class Pen:
         at = {"in": self.enter(request, {"amount": [amount], "kind": [b"car"]}, partition)}
         at["value.in"] = self.call("value", request, [at["in"]], {"amount": [amount]})
         at["value"] = self.give(
-            "value", request, at["value.in"], {"value": [amount * 1.05], "parts": [amount, 1.0, 2.0]}
+            "value", request, [at["value.in"]], {"value": [amount * 1.05], "parts": [amount, 1.0, 2.0]}
         )
         at["split.in"] = self.call("split", request, [at["value"]], {"value": [amount * 1.05]})
         branch, other = ("low", "high") if amount < 60 else ("high", "low")
-        at["split"] = self.give("split", request, at["split.in"], {branch: [amount * 1.05]})
+        at["split"] = self.give("split", request, [at["split.in"]], {branch: [amount * 1.05]})
         self.drop(other, request, at["split"], "filtered", [f"split.outputs.{other}"])
         parents = [at["split"]] if branch == "low" else [at["split"], at["value"]]
         if branch == "low":
             self.drop("high", request, at["value"], "join window closed", ["split.outputs.high"])
         at["call"] = self.call(branch, request, parents, {branch: [amount * 1.05]})
-        at["branch"] = self.give(branch, request, at["call"], {"payout": [amount * 0.8]})
+        at["branch"] = self.give(branch, request, [at["call"]], {"payout": [amount * 0.8]})
         at["out"] = self.reply(request, [at["branch"]], {"payout": [amount * 0.8]})
         return at
 

@@ -71,7 +71,7 @@ def test_a_record_without_a_deadline_is_pending_for_a_minute(pen, store, tap_all
 @pytest.mark.parametrize("step", ["value", "low"])
 def test_a_result_written_again_is_a_duplicate(pen, store, tap_all, step):
     at = pen.claim("r1", 10.0)
-    pen.give(step, "r1", at["call"], {"y": [1.0]})
+    pen.give(step, "r1", [at["call"]], {"y": [1.0]})
     tap_all()
     found = audit(store, now_ms=LATER_MS)
     assert counts(found) == {"consumed": 7, "answered": 1, "duplicate": 1}

@@ -83,8 +83,13 @@ def test_a_step_that_was_never_reached_has_its_columns(pen, store, tap_all):
     assert found["high.latency_ms"].isna().all()
 
 
-def test_an_empty_window_is_an_empty_frame(store):
-    assert frame(store, "claims", *EVER).shape[0] == 0
+def test_an_empty_window_is_an_empty_frame(claims, store):
+    assert frame(store, "claims", 0, 1).shape[0] == 0
+
+
+def test_a_pipeline_without_any_request_is_not_found(claims, store):
+    with pytest.raises(NotFoundError, match="did you mean 'claims'"):
+        frame(store, "claim", *EVER)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +126,7 @@ def test_a_result_written_twice_counts_once_and_a_revisit_gives_its_last(pen, st
     called = pen.call("loop", "r1", [entered], {"x": [1.0]})
     for visit, value in ((0, 1.0), (1, 2.0), (1, 3.0)):
         pen.extra = (("dfml-visit", b"%d" % visit),)
-        pen.give("loop", "r1", called, {"y": [value]})
+        pen.give("loop", "r1", [called], {"y": [value]})
     tap_all()
     assert frame(store, "claims", *EVER)["loop.outputs.y"].tolist() == [2.0]
 
@@ -133,16 +138,6 @@ def test_an_unreadable_payload_is_counted_and_absent(topics, pen, store, tap_all
     found = frame(store, "claims", *EVER)
     assert found.attrs["n_unreadable"] == 1
     assert found["value.presence"].tolist() == [1.0]
-
-
-def test_members_of_a_batch_have_presence_and_times_of_the_shared_record(pen, store, tap_all):
-    entered = [pen.enter(f"r{n}", {"x": [1.0]}) for n in (1, 2)]
-    called = pen.call("m", "r1", entered, {"x": [1.0]}, members="r1,r2")
-    pen.give("m", "r1", called, {"y": [1.0]}, members="r1,r2", service_us=4000)
-    tap_all()
-    found = frame(store, "claims", *EVER)
-    assert found["m.presence"].tolist() == [1.0, 1.0]
-    assert found["m.latency_ms"].tolist() == [4.0, 4.0]
 
 
 def test_where_payloads_were_not_kept_values_are_nan_and_presence_is_known(log, topics, pen, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dfml.errors import BadInputError
+from dfml.errors import BadInputError, NotFoundError
 from dfml.lineage.inspect import Selection, inspect, parse_selection
 
 
@@ -63,7 +63,6 @@ def test_errors_are_read_as_text(pen, store, tap_all):
     pen.fail("value", "r1", [pen.enter("r1", {"x": [1.0]})], "boom")
     tap_all()
     assert [each.text for each in read(store, "claims.errors")] == ["raised: boom"]
-    assert read(store, "claims.low.errors") == []
     assert read(store, "claims.value.errors")[0].to_dict()["name"] == "value.errors"
 
 
@@ -71,3 +70,11 @@ def test_an_unreadable_payload_says_so(topics, pen, store, tap_all):
     pen.write(topics.model_inputs("value"), "r1", b"\xff\xff")
     tap_all()
     assert "unreadable" in read(store, "claims.value.inputs")[0].text
+
+
+@pytest.mark.parametrize(("text", "said"), [("claim.value", "'claims'"), ("claims.valu", "'value'")])
+def test_an_unknown_pipeline_or_step_is_not_found_with_a_suggestion(pen, store, tap_all, text, said):
+    pen.claim("r1", 10.0)
+    tap_all()
+    with pytest.raises(NotFoundError, match=f"did you mean {said}"):
+        read(store, text)

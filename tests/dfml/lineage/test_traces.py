@@ -48,34 +48,35 @@ def test_the_json_of_a_trace_names_drops_with_reason_and_what_was_missing(pen, s
 
 
 def a_batch(pen):
-    """Two requests of which one batch is made, whose output is cut back to them; gives the positions."""
+    """Two requests whose records are one call of the model; its answer is cut back to them; gives the positions."""
     at = {f"in{n}": pen.enter(f"r{n}", {"x": [float(n)]}) for n in (1, 2)}
-    at["call"] = pen.call("m", "r1", [at["in1"], at["in2"]], {"x": [[1.0], [2.0]]}, members="r1,r2")
+    at |= {f"call{n}": pen.call("m", f"r{n}", [at[f"in{n}"]], {"x": [float(n)]}) for n in (1, 2)}
     for n in (1, 2):
-        at[f"y{n}"] = pen.give("m", f"r{n}", at["call"], {"y": [10.0 * n]})
+        at[f"y{n}"] = pen.give("m", f"r{n}", [at["call1"], at["call2"]], {"y": [10.0 * n]})
         at[f"out{n}"] = pen.reply(f"r{n}", [at[f"y{n}"]], {"y": [10.0 * n]})
     return at
 
 
-def test_a_batch_is_in_the_trace_of_each_member_and_its_other_members_results_are_not(pen, store, tap_all):
+def test_a_trace_holds_the_requests_own_records_and_counts_the_others_of_its_batch(pen, store, tap_all):
     at = a_batch(pen)
     tap_all()
-    second = {entry.position for entry in trace(store, "r2").entries}
-    assert second == {at["in2"], at["call"], at["y2"], at["out2"]}
+    second = trace(store, "r2")
+    assert {entry.position for entry in second.entries} == {at["in2"], at["call2"], at["y2"], at["out2"]}
+    assert "1 +1 of others" in shown(second)
 
 
 def test_forwards_goes_through_the_batch_to_all_that_the_input_touched(pen, store, tap_all):
     at = a_batch(pen)
     tap_all()
     touched = {entry.position for entry in trace(store, "r1").forwards(at["in1"])}
-    assert touched == {at["in1"], at["call"], at["y1"], at["out1"], at["y2"], at["out2"]}
+    assert touched == {at[name] for name in ("in1", "call1", "y1", "out1", "y2", "out2")}
 
 
 def test_backwards_goes_through_the_batch_to_all_inputs(pen, store, tap_all):
     at = a_batch(pen)
     tap_all()
     made_of = {entry.position for entry in trace(store, "r2").backwards(at["out2"])}
-    assert made_of == {at["in1"], at["in2"], at["call"], at["y2"], at["out2"]}
+    assert made_of == {at[name] for name in ("in1", "in2", "call1", "call2", "y2", "out2")}
 
 
 def test_the_trace_goes_on_into_a_pipeline_that_reads_the_first(log, topics, pen, store, tap_all):
@@ -93,14 +94,14 @@ def test_parents_stand_before_their_children_although_clocks_disagree(pen, store
     entered = pen.enter("r1", {"x": [1.0]})
     pen.now_ms -= 5000
     called = pen.call("value", "r1", [entered], {"x": [1.0]})
-    given = pen.give("value", "r1", called, {"y": [1.0]})
+    given = pen.give("value", "r1", [called], {"y": [1.0]})
     tap_all()
     assert [entry.position for entry in trace(store, "r1").entries] == [entered, called, given]
 
 
 def test_a_result_written_twice_is_marked_on_its_second_writing(pen, store, tap_all):
     at = pen.claim("r1", 10.0)
-    again = pen.give("value", "r1", at["value.in"], {"value": [10.5]})
+    again = pen.give("value", "r1", [at["value.in"]], {"value": [10.5]})
     tap_all()
     assert trace(store, "r1").duplicates == {again}
 
