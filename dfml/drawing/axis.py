@@ -1,6 +1,7 @@
 """Numbers on an axis: round steps, and values spelled as short as a reader needs them."""
 
 import math
+from collections.abc import Sequence
 
 
 def tick_step(span: float) -> float:
@@ -26,6 +27,13 @@ def spell_ms(time_ms: float) -> str:
     if time_ms >= 1 or time_ms == 0:
         return f"{time_ms:.3g} ms"
     return f"{time_ms * 1000:.3g} µs"
+
+
+def spell_ticks_ms(times_ms: Sequence[float]) -> list[str]:
+    """Return the durations of one axis, all in the unit that suits the largest."""
+    longest = max(times_ms, default=0.0)
+    factor, unit = (1000.0, "µs") if longest < 1 else (1.0, "ms") if longest < 1000 else (0.001, "s")
+    return [f"{time_ms * factor:.4g} {unit}" for time_ms in times_ms]
 
 
 def spell_number(value: float) -> str:

@@ -79,6 +79,7 @@ def graph_svg(nodes: Sequence[Node], arrows: Iterable[Arrow], *, title: str) -> 
             "viewBox": f"0 0 {size}",
             "width": layout.width,
             "height": layout.height,
+            "style": f"--dfml-width:{number(layout.width)}px",
             "role": "img",
             "font-family": FONT,
         },

@@ -7,7 +7,7 @@ from dfml.drawing.svg import Tone
 from dfml.drawing.waterfall import Bar, bars_svg
 from dfml.errors import PayloadError
 from dfml.lineage.entry import Entry, Fate, Kind
-from dfml.lineage.payload import TensorValue, error_text, plain
+from dfml.lineage.payload import TensorValue, error_text, plain, read_tensors
 from dfml.lineage.traces import Trace
 from dfml.record import Position
 
@@ -49,14 +49,14 @@ def spell_tensor(value: TensorValue) -> str:
     return f"{value.name} = [{', '.join(shown)}{more}"
 
 
-def spell_entry(trace: Trace, entry: Entry) -> str:
+def spell_entry(entry: Entry) -> str:
     """Return what a record holds in one line: its tensors, its error, or that its payload was not kept."""
     if entry.kind is Kind.ERROR:
         return f"{entry.error_kind or 'error'}: {error_text(entry)}"
     if entry.payload is None:
         return f"payload not kept ({entry.payload_bytes} bytes)"
     try:
-        return ", ".join(spell_tensor(value) for value in trace.tensors(entry.position)) or "no tensor"
+        return ", ".join(spell_tensor(value) for value in read_tensors(entry)) or "no tensor"
     except PayloadError as error:
         return f"unreadable: {error}"
 
@@ -84,7 +84,7 @@ def _bar(trace: Trace, entry: Entry, answered: dict[Position, Entry], suspects: 
     inputs = [answered[parent] for parent in entry.parents if parent in answered]
     start_ms = min((each.timestamp_ms for each in inputs), default=entry.timestamp_ms) - trace.started_ms
     queue_ms, service_ms = (entry.queue_us or 0) / 1000, (entry.service_us or 0) / 1000
-    said = spell_entry(trace, entry)
+    said = spell_entry(entry)
     note = f"{entry.name}  {entry.position}\n{said}"
     if entry.kind is Kind.ERROR:
         return Bar(entry.step or entry.pipeline, start_ms, queue_ms, service_ms, said, note, Tone.BAD)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dfml.drawing.axis import spell_ms, tick_step
+from dfml.drawing.axis import spell_ms, spell_ticks_ms, tick_step
 from dfml.drawing.svg import FONT, Tone, clean, colour, element, number, text, text_width, theme_css
 
 ROW_PX = 30.0
@@ -48,6 +48,8 @@ def bars_svg(bars: Sequence[Bar], *, title: str) -> str:
     scale = AXIS_WIDTH_PX / (n_ticks * step)
     width = left + AXIS_WIDTH_PX + 84
     height = HEAD_PX + ROW_PX * len(bars) + 8
+    marks = [index * step for index in range(n_ticks + 1)]
+    spelled = spell_ticks_ms(marks)
     rows = [_row(bar, index, left, left + (bar.start_ms - first) * scale, scale) for index, bar in enumerate(bars)]
     return element(
         "svg",
@@ -62,7 +64,7 @@ def bars_svg(bars: Sequence[Bar], *, title: str) -> str:
         },
         element("title", {}, clean(title)),
         element("style", {}, theme_css(".dfml-waterfall")),
-        *(_tick(left + index * step * scale, height, spell_ms(index * step)) for index in range(n_ticks + 1)),
+        *(_tick(left + time_ms * scale, height, words) for time_ms, words in zip(marks, spelled, strict=True)),
         *rows,
     )
 

@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from dfml_analysis.columns import Kind
-from dfml_analysis.variables import ABSENT, NUMBER, Scale, Variable, read_variable
 
 from dfml.drawing.axis import spell_number, spell_share, ticks
 from dfml.drawing.svg import FONT, clean, colour, element, number, text, text_width, theme_css
+from dfml_analysis.columns import Kind
+from dfml_analysis.variables import ABSENT, NUMBER, Scale, Variable, read_variable
 
 Floats = npt.NDArray[np.float64]
 

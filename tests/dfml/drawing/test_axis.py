@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfml.drawing.axis import spell_ms, spell_number, spell_share, tick_step, ticks
+from dfml.drawing.axis import spell_ms, spell_number, spell_share, spell_ticks_ms, tick_step, ticks
 
 FINITE = st.floats(-1e9, 1e9)
 
@@ -46,3 +46,9 @@ def test_numbers_are_spelled_short(value: float, words: str) -> None:
 @pytest.mark.parametrize(("share", "words"), [(0.0, "0 %"), (0.0004, "<0.1 %"), (0.123, "12.3 %"), (1.0, "100 %")])
 def test_shares_are_spelled_as_percents(share: float, words: str) -> None:
     assert spell_share(share) == words
+
+
+def test_the_ticks_of_one_axis_share_their_unit() -> None:
+    assert spell_ticks_ms([0.0, 0.5, 1.0]) == ["0 ms", "0.5 ms", "1 ms"]
+    assert spell_ticks_ms([0.0, 0.2]) == ["0 µs", "200 µs"]
+    assert spell_ticks_ms([0.0, 1500.0]) == ["0 s", "1.5 s"]

@@ -1,0 +1,162 @@
+"""What a localisation says, in words for people: verdicts, tests, sizes, places in the graph."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dfml.drawing.axis import spell_ms, spell_number, spell_share
+from dfml.drawing.svg import Tone
+from dfml.graph import PipelineGraph
+from dfml_analysis.alignment import PRESENCE
+from dfml_analysis.columns import Kind, parse_column
+from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
+from dfml_analysis.verdict import ALPHA, Verdict
+
+TONES = {
+    Verdict.FAULT: Tone.BAD,
+    Verdict.INPUT_SHIFT: Tone.SHIFT,
+    Verdict.NO_CHANGE: Tone.GOOD,
+    Verdict.UNDECIDED: Tone.WARN,
+}
+LABELS = {
+    Verdict.FAULT: "Fault",
+    Verdict.INPUT_SHIFT: "Input shift",
+    Verdict.NO_CHANGE: "Nothing changed",
+    Verdict.UNDECIDED: "Undecided",
+}
+KINDS = {
+    Kind.VALUE: "what it answers",
+    Kind.INPUT: "what the caller sends",
+    Kind.PRESENCE: "whether it answers",
+    Kind.LATENCY: "how long it takes",
+    Kind.ERROR: "how often it fails",
+}
+TESTS = {
+    "mean": "its level",
+    "rank": "its level, by ranks",
+    "spread": "its spread",
+    "skew": "the shape of its distribution",
+    "tails": "the tails of its distribution",
+    "pattern": "how it depends on its inputs",
+    "classes": "how often it gives each answer",
+    "distribution": "its distribution",
+    "exact rule": "the exact rule that it keeps",
+    "slow requests": "the share of slow requests",
+}
+SELF_EVIDENT = frozenset({"pattern", "exact rule"})
+"""Tests whose words speak of the inputs already."""
+SHOWN_NAMES = 4
+"""Names in the headline; more would bury it."""
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SMALLEST_P = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and a value, both as text."""
+
+    name: str
+    value: str
+
+
+def spell_p(p_value: float) -> str:
+    """Return a p-value as a reader takes it in: ``0.032``, ``3·10⁻¹²``."""
+    if not math.isfinite(p_value):
+        return "–"
+    if p_value <= SMALLEST_P:
+        return "<10" + "-300".translate(SUPERSCRIPTS)
+    if p_value >= 0.001:
+        return f"{p_value:.2g}"
+    digits, power = f"{p_value:.0e}".split("e")
+    return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
+
+
+def spell_test(test: str) -> str:
+    """Return what a test looked at; a name without words of its own is returned as it is."""
+    return TESTS.get(test, test)
+
+
+def spell_value(value: float, kind: Kind) -> str:
+    """Return a variable's value in its unit."""
+    if not math.isfinite(value):
+        return "–"
+    if kind in {Kind.PRESENCE, Kind.ERROR}:
+        return spell_share(value)
+    return spell_ms(value) if kind is Kind.LATENCY and value >= 0 else spell_number(value)
+
+
+def spell_headline(localisation: Localisation) -> str:
+    """Return the verdict as a headline that names the steps, or the inputs."""
+    match localisation.verdict:
+        case Verdict.FAULT:
+            steps = list(dict.fromkeys(each.step for each in localisation.suspects if each.kind is not Kind.INPUT))
+            return f"{_listed(steps)} {'behaves' if len(steps) == 1 else 'behave'} differently."
+        case Verdict.INPUT_SHIFT:
+            inputs = list(dict.fromkeys(each.variable for each in localisation.suspects))
+            return f"The input changed: {_listed(inputs)}. No step behaves differently."
+        case Verdict.NO_CHANGE:
+            return "Nothing changed between the two windows."
+        case Verdict.UNDECIDED:
+            return "There is not enough evidence to say what changed, or whether."
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > SHOWN_NAMES:
+        return f"{', '.join(names[:SHOWN_NAMES])} and {len(names) - SHOWN_NAMES} more"
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1] if names else "A step") if part)
+
+
+def suspect_facts(suspect: Suspect, target: str) -> list[Fact]:
+    """Return what is known of a suspect beside its pictures, most telling first."""
+    facts = [Fact("Evidence that it changed", f"p = {spell_p(suspect.p_value)}")]
+    if suspect.test:
+        whole = suspect.kind is Kind.INPUT or suspect.test in SELF_EVIDENT
+        given = "" if whole else ", given what it was fed"
+        facts.append(Fact("What changed", f"{spell_test(suspect.test)}{given}"))
+    before, after = suspect.before, suspect.after
+    if before is not None and after is not None:
+        if suspect.kind is not Kind.PRESENCE:
+            means = (spell_value(before.mean, suspect.kind), spell_value(after.mean, suspect.kind))
+            facts.append(Fact("Mean", f"{means[0]} → {means[1]}"))
+        shares = [found.n_present / found.n for found in (before, after) if found.n]
+        if len(shares) == 2 and min(shares) < 1:
+            facts.append(Fact("Has a value", f"{spell_share(shares[0])} → {spell_share(shares[1])} of the requests"))
+    if suspect.attribution is not None and math.isfinite(suspect.attribution):
+        facts.append(Fact(f"Its part of the change in {target}", f"{suspect.attribution:+.4g}"))
+    if math.isfinite(suspect.n_compared):
+        facts.append(Fact("Compared", f"{suspect.n_compared:,.0f} requests a window with like inputs"))
+    return facts
+
+
+def for_pictures(column: pd.Series, kind: Kind) -> pd.Series:
+    """Return a variable as its picture shows it: presence and errors as words, whatever else as it is."""
+    if str(column.name).endswith(PRESENCE):
+        return column.map({0: "no answer", 1: "answered"})
+    if kind is Kind.PRESENCE:
+        return column.notna().map({True: "answered", False: "no answer"})
+    if kind is Kind.ERROR:
+        return column.map({0: "fine", 1: "failed"})
+    return column
+
+
+def cleared(localisation: Localisation) -> list[tuple[str, list[VariableEvidence]]]:
+    """Return the steps of which every tested variable could be compared and had not changed, with their evidence."""
+    by_step: dict[str, list[VariableEvidence]] = {}
+    for item in localisation.evidence:
+        by_step.setdefault(item.step, []).append(item)
+    guilty = {suspect.step for suspect in localisation.suspects}
+    return [
+        (step, items)
+        for step, items in by_step.items()
+        if step not in guilty and all(item.comparable and item.p_value > ALPHA for item in items)
+    ]
+
+
+def node_of(variable: str, step: str, graph: PipelineGraph) -> str:
+    """Return the graph's node that a variable belongs to: the step, or the pipeline's input or output."""
+    if step != graph.pipeline:
+        return step
+    is_input = parse_column(variable).port == "inputs"
+    return graph.input if is_input or graph.output is None else graph.output

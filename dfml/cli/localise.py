@@ -1,0 +1,221 @@
+"""``localise`` and ``report``: what changed between two windows, of a pipeline or of two tables."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dfml.cli.output import FAILED, Output, OutputOption, complain, console, print_json, say, show
+from dfml.cli.target import LogOption, find_target
+from dfml.clock import wall_clock_ms
+from dfml.errors import BadInputError, NotFoundError
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+
+    from dfml.graph import PipelineGraph
+    from dfml.lineage.store import LineageStore
+    from dfml.lineage.traces import Trace
+    from dfml_analysis.localisation import Localisation
+
+N_TRACES = 2
+"""Guilty requests in a report, each with its counterpart of the reference window."""
+
+PipelineArgument = Annotated[str | None, typer.Argument(help="A pipeline; without it, --graph and tables.")]
+ReferenceOption = Annotated[str, typer.Option(help="The normal window: A..B in time, or a table (.csv, .parquet).")]
+CurrentOption = Annotated[str, typer.Option(help="The window to be explained: C..D, or a table.")]
+TargetOption = Annotated[
+    str, typer.Option(help="The variable whose change is to be explained, such as claims.outputs.payout.")
+]
+GraphOption = Annotated[
+    Path | None, typer.Option(help="For tables: YAML that maps each column to the list of its parents.")
+]
+MethodOption = Annotated[str, typer.Option(help="How to localise; docs/methods.md lists the methods.")]
+SeedOption = Annotated[int, typer.Option(help="For methods that draw random numbers.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a localisation is asked: two windows, what depends on what, and the target.
+
+    ``pipeline`` is the graph to be drawn where the windows are a pipeline's.
+    """
+
+    causal: "nx.DiGraph"
+    reference: "pd.DataFrame"
+    current: "pd.DataFrame"
+    target: str
+    pipeline: "PipelineGraph | None" = None
+
+
+def localise(
+    ctx: typer.Context,
+    reference: ReferenceOption,
+    current: CurrentOption,
+    target: TargetOption,
+    pipeline: PipelineArgument = None,
+    graph: GraphOption = None,
+    method: MethodOption = "dfml",
+    seed: SeedOption = 0,
+    log: LogOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Say whether something changed between two windows, and which step or input it was.
+
+    Example: `dfml localise claims --reference -20m..-10m --current -10m..now --target claims.outputs.payout`
+
+    Example: `dfml localise --graph graph.yaml --reference before.csv --current after.csv --target payout`
+    """
+    with ExitStack() as opened:
+        store = _open_store(ctx, opened, pipeline, graph, log)
+        question = _ask(store, pipeline, graph, reference, current, target)
+    found = _answer(question, method, seed)
+    if output is Output.JSON:
+        print_json(found.to_json())
+    else:
+        show(found)
+        if found.status != "ok":
+            say(f"status: {found.status}")
+    _fail_if_failed(found)
+
+
+def report(
+    ctx: typer.Context,
+    reference: ReferenceOption,
+    current: CurrentOption,
+    target: TargetOption,
+    out: Annotated[Path, typer.Option(help="The HTML file.")],
+    pipeline: PipelineArgument = None,
+    graph: GraphOption = None,
+    method: MethodOption = "dfml",
+    seed: SeedOption = 0,
+    title: Annotated[str, typer.Option(help="The heading.", show_default="pipeline and target")] = "",
+    log: LogOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Localise, and write one HTML file with the graph, the distributions, the evidence and the guilty requests.
+
+    Example: `dfml report claims --reference -20m..-10m --current -10m..now --target claims.outputs.payout --out r.html`
+    """
+    from dfml_analysis.report import write_report
+
+    with ExitStack() as opened:
+        store = _open_store(ctx, opened, pipeline, graph, log)
+        question = _ask(store, pipeline, graph, reference, current, target)
+        found = _answer(question, method, seed)
+        write_report(
+            out,
+            found,
+            graph=question.pipeline or question.causal,
+            reference=question.reference,
+            current=question.current,
+            traces=_guilty_traces(store, question, found) if store else (),
+            title=title,
+            reproduce=shlex.join(["dfml", *sys.argv[1:]]),
+        )
+    if output is Output.JSON:
+        print_json({**found.to_json(), "out": str(out)})
+    else:
+        show(found)
+    say(f"report: {out.resolve().as_uri()}")
+    _fail_if_failed(found)
+
+
+VERBS = (localise, report)
+
+
+def _open_store(
+    ctx: typer.Context, opened: ExitStack, pipeline: str | None, graph: Path | None, log: str | None
+) -> "LineageStore | None":
+    if (pipeline is None) == (graph is None):
+        msg = "give one of a pipeline (windows in time) and --graph G.yaml (windows as tables)"
+        raise BadInputError(msg)
+    return opened.enter_context(find_target(ctx, log).open_lineage()) if pipeline is not None else None
+
+
+def _ask(
+    store: "LineageStore | None",
+    pipeline: str | None,
+    graph: Path | None,
+    reference: str,
+    current: str,
+    target: str,
+) -> Question:
+    if store is not None and pipeline is not None:
+        return _ask_pipeline(store, pipeline, (reference, current), target)
+    from dfml.cli.tables import read_table
+    from dfml_analysis.causal_graph import read_graph
+
+    assert graph is not None
+    return Question(read_graph(graph), read_table(Path(reference)), read_table(Path(current)), target)
+
+
+def _ask_pipeline(store: "LineageStore", pipeline: str, windows: tuple[str, str], target: str) -> Question:
+    from dfml.lineage.frames import frame
+    from dfml.lineage.windows import parse_window
+    from dfml_analysis.alignment import align
+    from dfml_analysis.causal_graph import from_pipeline
+
+    now_ms = wall_clock_ms()
+    bounds = [parse_window(window, now_ms) for window in windows]
+    graph = _pipeline_graph(store, pipeline)
+    reference, current = (frame(store, pipeline, since_ms, until_ms) for since_ms, until_ms in bounds)
+    for name, window, found in zip(("--reference", "--current"), windows, (reference, current), strict=True):
+        if found.empty:
+            msg = (
+                f"{name} {window}: no request of {pipeline} entered in that time; 'dfml requests {pipeline}' lists some"
+            )
+            raise NotFoundError(msg)
+    before, after = align(reference, current)
+    own = f"{pipeline}.{target}"
+    return Question(
+        from_pipeline(graph, before.columns), before, after, own if own in before.columns else target, graph
+    )
+
+
+def _pipeline_graph(store: "LineageStore", pipeline: str) -> "PipelineGraph":
+    import orjson
+
+    from dfml.graph import PipelineGraph
+    from dfml.spec import resource_from_dict
+    from dfml.spec.schema import Pipeline
+
+    said = [orjson.loads(spec.document) for spec in store.specs("Pipeline") if spec.document]
+    loaded = [each for each in said if each["name"] == pipeline]
+    if not loaded:
+        msg = f"the lineage store has no specification of a pipeline {pipeline!r}; was it loaded while the tap ran?"
+        raise NotFoundError(msg)
+    resource = resource_from_dict(max(loaded, key=lambda each: (each["version"], each["loaded_ms"]))["resource"])
+    assert isinstance(resource, Pipeline)
+    return PipelineGraph.from_pipeline(resource)
+
+
+def _answer(question: Question, method: str, seed: int) -> "Localisation":
+    from dfml_analysis.localise import localise as localise_windows
+
+    with console(stderr=True).status("comparing the windows"):
+        return localise_windows(
+            question.causal, question.reference, question.current, question.target, method=method, seed=seed
+        )
+
+
+def _guilty_traces(store: "LineageStore", question: Question, found: "Localisation") -> Sequence["Trace"]:
+    from dfml.lineage.traces import trace
+    from dfml_analysis.guilty import guilty_pairs
+
+    if not found.suspects:
+        return ()
+    pairs = guilty_pairs(question.causal, question.reference, question.current, found.suspects[0], N_TRACES)
+    return [trace(store, request) for pair in pairs for request in (pair.guilty, pair.counterpart)]
+
+
+def _fail_if_failed(found: "Localisation") -> None:
+    if found.status.startswith("failed"):
+        complain(found.status)
+        raise typer.Exit(FAILED)

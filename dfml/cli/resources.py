@@ -1,0 +1,144 @@
+"""``load``, ``unload``, ``list`` and ``status``: what is loaded, and whether it works."""
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dfml.cli.output import FAILED, Output, OutputOption, print_json, print_table, say
+from dfml.cli.target import LogOption, Target, find_target
+from dfml.errors import DeadlineError, NotFoundError
+
+if TYPE_CHECKING:
+    from dfml.log.base import Log
+    from dfml_engine.control import Control, ResourceStatus
+
+POLL_S = 0.1
+"""Between two looks at the status while waiting for it."""
+
+
+class Kind(StrEnum):
+    """A resource's kind, as documents spell it."""
+
+    PIPELINE = "Pipeline"
+    MODEL = "Model"
+    EXPERIMENT = "Experiment"
+
+
+def load(
+    ctx: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="YAML files of Pipelines and Models; several documents each.")],
+    log: LogOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Load pipelines and models; what is loaded unchanged keeps its version.
+
+    Example: `dfml load models.yaml pipeline.yaml`
+    """
+    from dfml.spec import load_files
+
+    resources = load_files(files)
+    target = find_target(ctx, log)
+    with target.open_log() as opened:
+        loaded = _control(target, opened).load(resources)
+    rows = [{"kind": spec.kind, "name": spec.name, "version": spec.version} for spec in loaded]
+    if output is Output.JSON:
+        print_json(rows)
+    else:
+        print_table(("kind", "name", "version"), [list(row.values()) for row in rows])
+
+
+def unload(
+    ctx: typer.Context,
+    kind: Annotated[Kind, typer.Argument(case_sensitive=False, help="What it is.")],
+    name: Annotated[str, typer.Argument(help="The resource's name.")],
+    log: LogOption = None,
+) -> None:
+    """Unload a pipeline or model; requests under way finish.
+
+    Example: `dfml unload pipeline claims`
+    """
+    target = find_target(ctx, log)
+    with target.open_log() as opened:
+        _control(target, opened).unload(kind.value, name)
+    say(f"unloaded {kind.value} {name}")
+
+
+def list_resources(ctx: typer.Context, log: LogOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Show what is loaded, and whether it works.
+
+    Example: `dfml list --output json`
+    """
+    target = find_target(ctx, log)
+    with target.open_log(read_only=True) as opened:
+        control = _control(target, opened)
+        loaded_ms = {(spec.kind, spec.name): spec.loaded_ms for spec in control.specs()}
+        rows = [{**_row(each), "loaded_ms": loaded_ms[each.kind, each.name]} for each in control.status()]
+    _print_status(rows, output)
+
+
+def status(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="A pipeline, model or experiment.")],
+    wait: Annotated[float, typer.Option(min=0.0, help="Wait up to so many seconds for it to be ready.")] = 0.0,
+    log: LogOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Say whether a resource works; exit code 1 when it does not.
+
+    Example: `dfml status claims --wait 10`
+    """
+    target = find_target(ctx, log)
+    deadline_s = time.monotonic() + wait
+    with target.open_log(read_only=True) as opened:
+        control = _control(target, opened)
+        while not _all_ready(found := control.status(name)) and time.monotonic() < deadline_s:
+            time.sleep(POLL_S)
+    if not found:
+        msg = f"nothing is loaded under the name {name!r}; 'dfml list' shows what is"
+        raise NotFoundError(msg)
+    _print_status([_row(each) for each in found], output)
+    if not _all_ready(found):
+        reasons = "; ".join(each.reason for each in found if not each.ready)
+        if not wait:
+            raise typer.Exit(FAILED)
+        msg = f"{name} was not ready after {wait:g} s: {reasons}"
+        raise DeadlineError(msg)
+
+
+list_resources.__name__ = "list"
+VERBS = (load, unload, list_resources, status)
+
+
+def _control(target: Target, log: "Log") -> "Control":
+    from dfml.topics import Topics
+    from dfml_engine.control import Control
+
+    topics = Topics(target.settings.prefix, target.settings.namespace)
+    # A namespace that exists has its partition count; the setting is for new ones.
+    there = log.topics().get(topics.errors)
+    return Control(log, topics, partitions=there.partitions if there else target.settings.partitions)
+
+
+def _all_ready(found: list["ResourceStatus"]) -> bool:
+    return bool(found) and all(each.ready for each in found)
+
+
+def _row(each: "ResourceStatus") -> dict[str, object]:
+    return {
+        "kind": each.kind,
+        "name": each.name,
+        "version": each.version,
+        "ready": each.ready,
+        "reason": each.reason,
+    }
+
+
+def _print_status(rows: list[dict[str, object]], output: Output) -> None:
+    if output is Output.JSON:
+        print_json(rows)
+        return
+    table = [(row["kind"], row["name"], row["version"], "ready" if row["ready"] else row["reason"]) for row in rows]
+    print_table(("kind", "name", "version", "status"), table)

@@ -1,0 +1,90 @@
+"""``dfml up``: the whole stack in this process, until it is told to stop."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dfml.cli.output import print_table, say
+from dfml.cli.target import absolute_log, read_settings
+from dfml.clock import wall_clock_ms
+from dfml.running import RunningStack, announce
+from dfml.settings import Settings
+
+if TYPE_CHECKING:
+    from dfml.spec.schema import AnyResource
+    from dfml_engine.stack import Stack
+
+INTERRUPTED = 130
+"""What a shell expects of a process that ended by SIGINT."""
+
+
+def up(
+    ctx: typer.Context,
+    log: Annotated[str | None, typer.Option(help="Where topics live: sqlite:///PATH (DFML_LOG).")] = None,
+    rest_port: Annotated[
+        int | None, typer.Option(help="Port of the REST gateway; 0 takes a free one (DFML_REST_PORT).")
+    ] = None,
+    load: Annotated[list[Path] | None, typer.Option(help="Load this file first; may be repeated.")] = None,
+    tap: Annotated[bool | None, typer.Option("--tap/--no-tap", help="Run the lineage tap (DFML_TAP).")] = None,
+) -> None:
+    """Run the stack: engine, gateways and lineage tap on an embedded log.
+
+    Prints `ready URL` on stdout once requests are answered. SIGTERM or Ctrl-C drains and exits 0; a second one
+    exits at once.
+
+    Example: `dfml up --log sqlite:///claims.db --rest-port 8080 --load pipeline.yaml`
+    """
+    settings = read_settings(ctx, log=log, rest_port=rest_port, tap=tap)
+    settings = replace(settings, log=absolute_log(settings.log))
+    settings = replace(settings, lineage=settings.lineage_path.absolute() if settings.tap else settings.lineage)
+    resources: list[AnyResource] = []
+    if load:
+        from dfml.spec import load_files
+
+        resources = load_files(load)
+    import uvloop
+
+    uvloop.run(_serve(settings, resources))
+
+
+async def _serve(settings: Settings, resources: Sequence["AnyResource"]) -> None:
+    from dfml_engine.stack import Stack
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, _stop_or_leave, stop)
+    with ExitStack() as announced:
+        async with Stack(settings) as stack:
+            if resources:
+                stack.load(resources)
+                _tell_status(stack)
+            announced.enter_context(announce(_announcement(stack), os.environ))
+            typer.echo(f"ready {stack.url}")
+            await stop.wait()
+            say("stopping: finishing the requests under way; once more leaves at once")
+
+
+def _stop_or_leave(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        # The log holds what was accepted: leaving now loses nothing, and the tap ends with its parent.
+        os._exit(INTERRUPTED)
+    stop.set()
+
+
+def _announcement(stack: "Stack") -> RunningStack:
+    settings = stack.settings
+    lineage = str(settings.lineage_path) if settings.tap else ""
+    place = (settings.prefix, settings.namespace)
+    return RunningStack(os.getpid(), settings.log, stack.url, lineage, *place, wall_clock_ms())
+
+
+def _tell_status(stack: "Stack") -> None:
+    rows = [(each.kind, each.name, each.version, each.reason or "ready") for each in stack.control.status()]
+    print_table(("kind", "name", "version", "status"), rows, stderr=True)
