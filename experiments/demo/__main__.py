@@ -3,26 +3,30 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
+from dfml.errors import DfmlError
 from dfml.lineage.store import LineageStore
 from dfml.lineage.traces import trace
+from dfml_analysis.guilty import GuiltyPair, guilty_pairs
 from dfml_analysis.report import write_report
 from experiments.apps.insurance_claims.faults import APP
 from experiments.apps.insurance_claims.generator import draw_claims
 from experiments.demo import present
 from experiments.demo.diagnosis import Diagnosis, diagnose
 from experiments.demo.options import Options, read_options
-from experiments.demo.pairs import Pair, find_pair
 from experiments.demo.traffic import Window, send
 from experiments.running import Stack, StackError, load, running_stack
 
 DOCUMENT = APP / "pipeline.yaml"
 N_WARM_UP = 60
 """Requests before the normal window: the first ones pay for imports and caches that later ones find ready."""
+N_PAIRS = 2
+"""Guilty requests in the report, each with its counterpart; the terminal shows the first."""
 LEFT_BEHIND = ("log.db*", "log.lineage.db*", "dfml.log", "localisation.json", "report.html")
 
 
@@ -38,12 +42,12 @@ def main(arguments: list[str]) -> int:
             windows = send_windows(stack, options, console)
             with LineageStore(stack.store, read_only=True) as store:
                 diagnosis = diagnose(store, DOCUMENT, *windows, options.seed)
-                pair = find_pair(diagnosis)
                 present.show(console, windows, diagnosis)
-                if pair is not None:
-                    present.show_walk(console, store, diagnosis, pair)
-                files = write(options, store, diagnosis, pair)
-    except (StackError, TimeoutError, OSError) as error:
+                pairs = find_pairs(diagnosis)
+                if pairs:
+                    present.show_walk(console, store, diagnosis, pairs[0])
+                files = write(options, store, diagnosis, pairs)
+    except (StackError, DfmlError, TimeoutError, OSError) as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
         return 1
     present.show_files(console, files, time.perf_counter() - started_s)
@@ -73,7 +77,14 @@ def send_windows(stack: Stack, options: Options, console: Console) -> tuple[Wind
     return reference, current
 
 
-def write(options: Options, store: LineageStore, diagnosis: Diagnosis, pair: Pair | None) -> list[Path]:
+def find_pairs(diagnosis: Diagnosis) -> list[GuiltyPair]:
+    """Return requests that show the first suspect, each with its counterpart; none where there is no suspect."""
+    found = diagnosis.localisation
+    windows = (diagnosis.reference, diagnosis.current)
+    return guilty_pairs(diagnosis.causal, *windows, found.suspects[0], N_PAIRS) if found.suspects else []
+
+
+def write(options: Options, store: LineageStore, diagnosis: Diagnosis, pairs: Sequence[GuiltyPair]) -> list[Path]:
     """Write the localisation and its report; return the files that are worth a look."""
     localisation = options.out / "localisation.json"
     localisation.write_text(json.dumps(diagnosis.localisation.to_json(), indent=2) + "\n", encoding="utf-8")
@@ -83,7 +94,7 @@ def write(options: Options, store: LineageStore, diagnosis: Diagnosis, pair: Pai
         graph=diagnosis.pipeline,
         reference=diagnosis.reference,
         current=diagnosis.current,
-        traces=[trace(store, request) for request in (pair.guilty, pair.counterpart)] if pair else [],
+        traces=[trace(store, request) for pair in pairs for request in (pair.guilty, pair.counterpart)],
         reproduce=f"make demo FAULT={options.fault.name} SEED={options.seed}",
     )
     return [report, localisation, store.path]

@@ -12,6 +12,7 @@ from dfml.lineage.frames import frame
 from dfml.lineage.store import LineageStore
 from dfml.spec import load_files
 from dfml.spec.schema import Pipeline
+from dfml_analysis.alignment import align
 from dfml_analysis.causal_graph import from_pipeline
 from dfml_analysis.localisation import Localisation
 from dfml_analysis.localise import localise
@@ -47,9 +48,8 @@ def diagnose(store: LineageStore, document: Path, reference: Window, current: Wi
     """
     (pipeline,) = (item for item in load_files([document]) if isinstance(item, Pipeline))
     graph = PipelineGraph.from_pipeline(pipeline)
-    frames = [_complete_frame(store, pipeline.name, window) for window in (reference, current)]
-    causal = from_pipeline(graph, dict.fromkeys([*frames[0].columns, *frames[1].columns]))
-    before, after = (_with_columns(found, list(causal)) for found in frames)
+    before, after = align(*(_complete_frame(store, pipeline.name, window) for window in (reference, current)))
+    causal = from_pipeline(graph, before.columns)
     found = localise(causal, before, after, f"{pipeline.name}.{TARGET}", seed=seed)
     return Diagnosis(graph, causal, before, after, found)
 
@@ -66,13 +66,3 @@ def _complete_frame(store: LineageStore, pipeline: str, window: Window) -> pd.Da
             msg = f"{store.path} has the end of {told} of {window.n_requests} requests after {TAP_TIMEOUT_S:g} s"
             raise TimeoutError(msg)
         time.sleep(TAP_POLL_S)
-
-
-def _with_columns(found: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Return the frame with columns that only the other window has: a tensor that never came is absent throughout."""
-    filled = found.reindex(columns=columns)
-    for name in set(columns).difference(found.columns):
-        tensor = name.removesuffix(".presence")
-        if tensor != name:
-            filled[name] = found[tensor].notna().astype(float) if tensor in found else 0.0
-    return filled

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from dfml.lineage.store import LineageStore
 from dfml.lineage.traces import trace
+from dfml_analysis.guilty import GuiltyPair
 from experiments.demo.diagnosis import TARGET, Diagnosis
-from experiments.demo.pairs import Pair
 from experiments.demo.traffic import Window
 from experiments.demo.walk import to_table, walk_back
 
@@ -38,7 +38,7 @@ def show(console: Console, windows: Sequence[Window], diagnosis: Diagnosis) -> N
     console.print(Panel(Group(diagnosis.localisation), title="localisation", border_style="dim"))
 
 
-def show_walk(console: Console, store: LineageStore, diagnosis: Diagnosis, pair: Pair) -> None:
+def show_walk(console: Console, store: LineageStore, diagnosis: Diagnosis, pair: GuiltyPair) -> None:
     """Show the guilty request of the pair, walked back from its end to the first suspect and on to its entry."""
     suspect = diagnosis.localisation.suspects[0]
     guilty, counterpart = trace(store, pair.guilty), trace(store, pair.counterpart)

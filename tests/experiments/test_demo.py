@@ -5,51 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import networkx as nx
-import numpy as np
-import pandas as pd
 import pytest
 
-from dfml_analysis.columns import Kind
-from dfml_analysis.localisation import Suspect
 from experiments.apps.insurance_claims.faults import FAULTS
 from experiments.demo.options import read_options
-from experiments.demo.pairs import choose_pair
 
 ROOT = Path(__file__).parents[2]
-
-
-def suspect(variable: str, kind: Kind = Kind.VALUE) -> Suspect:
-    return Suspect("step", variable, kind, 1.0, 0.0)
-
-
-def window(prefix: str, **columns: object) -> pd.DataFrame:
-    found = pd.DataFrame(columns)
-    found.index = pd.Index([f"{prefix}-{row}" for row in range(len(found))])
-    return found
-
-
-def test_pair_differs_in_the_variable_and_agrees_in_its_parents() -> None:
-    graph = nx.DiGraph([("pa", "x")])
-    reference = window("n", pa=[0.0, 1.0, 2.0, 3.0], x=[0.0, 1.0, 2.0, 3.0])
-    current = window("f", pa=[0.0, 1.0, 2.0, 30.0], x=[0.0, 1.0, 9.0, 30.0])
-    found = choose_pair(graph, reference, current, suspect("x"))
-    assert (found.guilty, found.counterpart) == ("f-2", "n-2")
-
-
-def test_pair_for_a_slow_step_is_never_a_fast_request() -> None:
-    graph = nx.DiGraph([("pa", "x")])
-    reference = window("n", pa=[0.0, 1.0], x=[50.0, 100.0])
-    current = window("f", pa=[0.0, 1.0], x=[60.0, 1.0])
-    assert choose_pair(graph, reference, current, suspect("x", Kind.LATENCY)).guilty == "f-0"
-
-
-def test_pair_for_an_input_agrees_in_the_other_inputs() -> None:
-    graph = nx.DiGraph([("a", "x"), ("b", "x")])
-    reference = window("n", a=[1.0, 2.0, 3.0], b=[1.0, 5.0, 9.0])
-    current = window("f", a=[np.nan, np.nan], b=[9.0, 50.0])
-    found = choose_pair(graph, reference, current, suspect("a", Kind.PRESENCE))
-    assert (found.guilty, found.counterpart) == ("f-0", "n-2")
 
 
 def test_unknown_fault_is_refused_with_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
