@@ -48,6 +48,8 @@ class Control:
         self._topics = topics
         self._partitions = partitions
         self._clock = clock
+        self._registry = Registry(topics)
+        self._next: dict[TopicPartition, int] = {}
 
     def prepare(self) -> None:
         """Make the topics of the namespace that every part needs.
@@ -139,18 +141,20 @@ class Control:
         return [_status(spec, registry) for spec in registry.all_newest() if name in {None, spec.name}]
 
     def _read(self) -> Registry:
-        registry = Registry(self._topics)
+        """Bring the registry up to the present end of the control topics."""
         known = self._log.topics()
-        places = [TopicPartition(topic, 0) for topic in registry.topics() if topic in known]
+        places = [TopicPartition(topic, 0) for topic in self._registry.topics() if topic in known]
         ends = self._log.end(places)
+        starts = self._log.beginning([place for place in places if place not in self._next]) | self._next
         reader = self._log.reader()
         try:
-            reader.assign(self._log.beginning(places))
+            reader.assign({place: start for place, start in starts.items() if start < ends[place]})
             while any(position < ends[place] for place, position in reader.positions().items()):
-                registry.handle(reader.poll(READ_RECORDS, 1.0))
+                self._registry.handle(reader.poll(READ_RECORDS, 1.0))
+            self._next = starts | reader.positions()
         finally:
             reader.close()
-        return registry
+        return self._registry
 
 
 def _status(spec: LoadedSpec, registry: Registry) -> ResourceStatus:

@@ -56,6 +56,7 @@ class Stack:
         self.topics = Topics(settings.prefix, settings.namespace)
         self._clock = clock
         self._lock = StackLock(settings.log)
+        self._users: dict[str, set[str]] = {}
         self._tap: subprocess.Popen[bytes] | None = None
         self._rest: RestServer | None = None
 
@@ -177,6 +178,8 @@ class Stack:
                     logger.error("%s", status.reason)
             case "Pipeline":
                 topology = self.engine.load(spec)
+                for model in topology.models:
+                    self._users.setdefault(model, set()).add(spec.name)
                 self.models.load_pipeline(topology)
                 self.gateway.load(topology)
                 status = PartStatus("Pipeline", spec.name, spec.version, ENGINE_PART, True, "")
@@ -186,7 +189,7 @@ class Stack:
                 )
         self.registry.statuses[spec.kind, spec.name, status.part] = status
         self.loop.submit(Outcome(appends=[status.to_append(self.topics)]))
-        self._refresh_readiness()
+        self._refresh_readiness(spec.kind, spec.name)
 
     def spec_unloaded(self, kind: str, name: str) -> None:
         """Take a resource from the parts that serve it."""
@@ -195,11 +198,14 @@ class Stack:
         elif kind == "Pipeline":
             self.gateway.unload(name)
             self.engine.unload(name, self._clock())
-        self._refresh_readiness()
+        self._refresh_readiness(kind, name)
 
-    def _refresh_readiness(self) -> None:
-        for spec in self.registry.all_newest("Pipeline"):
-            self.gateway.set_ready(spec.name, pipeline_problem(self.registry, spec))
+    def _refresh_readiness(self, kind: str, name: str) -> None:
+        """Tell the gateway which of the pipelines that a resource concerns can answer now."""
+        for pipeline in {name} if kind == "Pipeline" else self._users.get(name, ()):
+            spec = self.registry.newest("Pipeline", pipeline)
+            if spec is not None:
+                self.gateway.set_ready(pipeline, pipeline_problem(self.registry, spec))
 
 
 def _open(settings: Settings) -> SqliteLog:

@@ -65,7 +65,8 @@ class EngineWorker:
         self._retiring: list[tuple[int, tuple[bytes, bytes]]] = []
         self._tasks: dict[int, Task] = {}
         self._already: dict[int, set[tuple[TopicName, Identity]]] = {}
-        self._read: frozenset[TopicName] = frozenset()
+        self._external: dict[tuple[TopicName, str], list[Topology]] = {}
+        self._read: frozenset[TopicName] = frozenset({topics.errors})
         self._unclaimed: list[Record] = []
 
     # -- specs --------------------------------------------------------------------------------------------------------
@@ -76,24 +77,30 @@ class EngineWorker:
         self._topologies[spec.name.encode(), b"%d" % spec.version] = topology
         newest = self._newest.get(spec.name)
         if newest is None or newest.version < spec.version:
+            self._read_from_outside(newest, topology)
             self._newest[spec.name] = topology
-        self._refresh_topics()
+        self._read |= self._topics_of(topology)
         return topology
 
     def unload(self, name: str, now_ms: int) -> None:
         """Accept nothing new from other pipelines; requests under way finish, then the pipeline is forgotten."""
-        self._newest.pop(name, None)
+        self._read_from_outside(self._newest.pop(name, None), None)
         for key in self._topologies:
             if key[0] == name.encode():
                 self._retiring.append((now_ms + FLOW_AGE_MS, key))
 
-    def _refresh_topics(self) -> None:
-        read = {self._topics.errors}
-        for topology in self._topologies.values():
-            read.update(topology.feeds)
-            read.update(topic for topic, _ in topology.external_feeds)
-            read.update(self._topics.model_outputs(model) for model in topology.models)
-        self._read = frozenset(read)
+    def _read_from_outside(self, before: Topology | None, after: Topology | None) -> None:
+        """Let a version of a pipeline read other pipelines' topics in place of an earlier one."""
+        if before is not None:
+            for feed in before.external_feeds:
+                self._external[feed].remove(before)
+        if after is not None:
+            for feed in after.external_feeds:
+                self._external.setdefault(feed, []).append(after)
+
+    def _topics_of(self, topology: Topology) -> frozenset[TopicName]:
+        outputs = (self._topics.model_outputs(model) for model in topology.models)
+        return frozenset({*topology.feeds, *(topic for topic, _ in topology.external_feeds), *outputs})
 
     def topics(self) -> frozenset[TopicName]:
         """Return every topic that a rule reads, and the errors."""
@@ -142,15 +149,13 @@ class EngineWorker:
                 task.arrive(topology, feeds, record)
             elif not topology.is_read(record.topic):
                 task.appends.append(self._writer.drop(record, "", "no reader"))
-        if name is not None:
+        if self._external and name is not None:
             self._dispatch_external(task, record, name.decode(errors="replace"))
 
     def _dispatch_external(self, task: Task, record: Record, name: str) -> None:
-        for topology in self._newest.values():
-            if topology.external_feeds:
-                feeds = topology.external_feeds.get((record.topic, name))
-                if feeds:
-                    task.arrive(topology, feeds, record)
+        """Give the record to the pipelines that read this topic of this pipeline from outside."""
+        for topology in self._external.get((record.topic, name), ()):
+            task.arrive(topology, topology.external_feeds[record.topic, name], record)
 
     def _claim_later(self, task: Task, record: Record, name: bytes | None) -> None:
         """Keep a record whose pipeline version is not known yet; without a pipeline's name it is nobody's."""
@@ -199,7 +204,8 @@ class EngineWorker:
         if self._retiring and self._retiring[0][0] <= now_ms:
             _, key = self._retiring.pop(0)
             self._topologies.pop(key, None)
-            self._refresh_topics()
+            kept = (self._topics_of(topology) for topology in self._topologies.values())
+            self._read = frozenset({self._topics.errors}).union(*kept)
 
     # -- tasks --------------------------------------------------------------------------------------------------------
 
