@@ -13,14 +13,12 @@ from itertools import count
 from dfml import headers as h
 from dfml.errors import PayloadError
 from dfml.headers import Identity
-from dfml.inference.codec import Message, read_message
-from dfml.inference.oip_pb2 import InferRequest, InferResponse
-from dfml.inference.project import Wanted, merge, merge_response, want_all
 from dfml.record import Append, Record, TopicName
 from dfml_engine.firing import Decision, decide
 from dfml_engine.flow import Arrival, Ending, Flow, Gathering
 from dfml_engine.held import HeldOffsets
-from dfml_engine.topology import OUTPUT, Feed, FiringRule, Source, Topology
+from dfml_engine.payloads import join_payload, parse, undecodable
+from dfml_engine.topology import OUTPUT, Feed, FiringRule, Topology
 from dfml_engine.writing import Failure, Writer
 
 FLOW_AGE_MS = 120_000
@@ -144,9 +142,9 @@ class Task:
         """Whether the record has the wanted tensors; otherwise it is dropped and its slot stays empty for ever."""
         source = rule.slots[slot]
         try:
-            message = _parse(arrival, source)
+            message = parse(arrival, source)
         except PayloadError as error:
-            self._fail_rule(flow, rule, visit, _undecodable(arrival.record, rule, error), [arrival])
+            self._fail_rule(flow, rule, visit, undecodable(arrival.record, rule, error), [arrival])
             return False
         missing = source.missing(tensor.name for tensor in message.tensors)
         if not missing or (len(missing) < len(source.wanted) and not rule.needs_all_tensors(slot)):
@@ -298,9 +296,9 @@ class Task:
         if self.already and (rule.sink, self._identity(flow, rule, visit)) in self.already:
             return
         try:
-            value = _payload(flow, rule, data)
+            value = join_payload(flow, rule, data)
         except PayloadError as error:
-            self._fail_rule(flow, rule, visit, _undecodable(used[0].record, rule, error), used)
+            self._fail_rule(flow, rule, visit, undecodable(used[0].record, rule, error), used)
             return
         partition = used[0].record.partition
         parents = (h.PARENTS, self._writer.parents([arrival.record for arrival in used], partition))
@@ -346,33 +344,6 @@ class Task:
                 del self._flows[key]
 
 
-def _parse(arrival: Arrival, source: Source) -> Message:
-    if arrival.message is None:
-        value = arrival.record.value
-        arrival.message = (
-            read_message(InferRequest, value) if source.port == "inputs" else read_message(InferResponse, value)
-        )
-    return arrival.message
-
-
-def _payload(flow: Flow, rule: FiringRule, data: Sequence[tuple[int, Arrival]]) -> bytes:
-    parts = []
-    for slot, arrival in data:
-        message = _parse(arrival, rule.sources[slot])
-        parts.append((message, _wanted(rule.sources[slot], message)))
-    request = flow.request.decode(errors="replace")
-    if rule.sink_port == "inputs":
-        return merge(parts, model_name=rule.step or flow.topology.pipeline, request_id=request).SerializeToString()
-    name = flow.topology.pipeline
-    return merge_response(parts, model_name=name, request_id=request, allow_duplicates=True).SerializeToString()
-
-
-def _wanted(source: Source, message: Message) -> Wanted | None:
-    if not source.wanted:
-        return want_all(message, source.renames) if source.renames else None
-    return tuple((name, source.renames.get(name, name)) for name in source.wanted)
-
-
 def _headers(topology: Topology, record: Record) -> tuple[tuple[str, bytes], ...]:
     """Return what the request's records inherit; a record of another pipeline is entered in this one."""
     inherited = h.passed_on(record.headers)
@@ -385,11 +356,6 @@ def _headers(topology: Topology, record: Record) -> tuple[tuple[str, bytes], ...
 def _visit(record: Record) -> int:
     value = record.header(h.VISIT)
     return int(value) if value else 0
-
-
-def _undecodable(record: Record, rule: FiringRule, error: PayloadError) -> Failure:
-    reader = f"step '{rule.step}'" if rule.step else "the pipeline's output"
-    return Failure("undecodable", f"{record.position}, read for {reader}: {error}")
 
 
 def _too_many_visits(topology: Topology, rule: FiringRule) -> Failure:

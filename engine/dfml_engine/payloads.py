@@ -1,0 +1,59 @@
+"""What a rule sends on: the tensors it wants of its arrivals, joined into one message."""
+
+from collections.abc import Sequence
+
+from dfml.errors import PayloadError
+from dfml.inference.codec import Message, read_message
+from dfml.inference.oip_pb2 import InferRequest, InferResponse
+from dfml.inference.project import Wanted, merge, merge_response, want_all
+from dfml.record import Record
+from dfml_engine.flow import Arrival, Flow
+from dfml_engine.topology import FiringRule, Source
+from dfml_engine.writing import Failure
+
+
+def parse(arrival: Arrival, source: Source) -> Message:
+    """Return the arrival's message, parsed once.
+
+    Raises
+    ------
+    PayloadError
+        If its value is no Open Inference message.
+    """
+    if arrival.message is None:
+        value = arrival.record.value
+        arrival.message = (
+            read_message(InferRequest, value) if source.port == "inputs" else read_message(InferResponse, value)
+        )
+    return arrival.message
+
+
+def join_payload(flow: Flow, rule: FiringRule, data: Sequence[tuple[int, Arrival]]) -> bytes:
+    """Return the value of the record that the rule writes, made of the arrivals by slot.
+
+    Raises
+    ------
+    PayloadError
+        If the value of an arrival is no Open Inference message, or the tensors cannot be joined.
+    """
+    parts = []
+    for slot, arrival in data:
+        message = parse(arrival, rule.sources[slot])
+        parts.append((message, _wanted(rule.sources[slot], message)))
+    request = flow.request.decode(errors="replace")
+    if rule.sink_port == "inputs":
+        return merge(parts, model_name=rule.step or flow.topology.pipeline, request_id=request).SerializeToString()
+    name = flow.topology.pipeline
+    return merge_response(parts, model_name=name, request_id=request, allow_duplicates=True).SerializeToString()
+
+
+def undecodable(record: Record, rule: FiringRule, error: PayloadError) -> Failure:
+    """Say which record could not be used, for whom it was read, and why."""
+    reader = f"step '{rule.step}'" if rule.step else "the pipeline's output"
+    return Failure("undecodable", f"{record.position}, read for {reader}: {error}")
+
+
+def _wanted(source: Source, message: Message) -> Wanted | None:
+    if not source.wanted:
+        return want_all(message, source.renames) if source.renames else None
+    return tuple((name, source.renames.get(name, name)) for name in source.wanted)
