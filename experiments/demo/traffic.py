@@ -37,10 +37,14 @@ def send(url: str, claims: Sequence[Claim], prefix: str, advance: Callable[[], N
 
     Raises
     ------
-    httpx.TransportError
+    ConnectionError
         If the gateway cannot be reached or does not answer in time.
     """
-    return asyncio.run(_send(url, claims, prefix, advance))
+    try:
+        return asyncio.run(_send(url, claims, prefix, advance))
+    except httpx.TransportError as error:
+        msg = f"the gateway at {url} did not answer a request ({type(error).__name__}); what it said is in dfml.log"
+        raise ConnectionError(msg) from error
 
 
 async def _send(url: str, claims: Sequence[Claim], prefix: str, advance: Callable[[], None]) -> Window:
