@@ -8,7 +8,7 @@ from pathlib import Path
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import BadInputError, ConflictError, LogError, LogReadOnlyError
 from dfml.log.base import Commit, Log, Membership, Reader, TopicConfig
-from dfml.log.sqlite_file import Durability, check, connect
+from dfml.log.sqlite_file import Durability, connect, connect_to_read
 from dfml.log.sqlite_group import SqliteMembership
 from dfml.log.sqlite_queries import Queries
 from dfml.log.sqlite_reader import SqliteReader
@@ -64,7 +64,7 @@ class SqliteLog(Log):
             _make_folder(path)
             self._writer = Writer(path, durability, lock_timeout_s, clock)
             self._upkeep = Upkeep(connect(path, "rw", lock_timeout_s), self._writer, self._wake, path, clock)
-        self._queries = Queries(self._connect(), path)
+        self._queries = Queries(connect_to_read(path, lock_timeout_s), path)
 
     def create_topics(self, configs: Iterable[TopicConfig]) -> None:
         """Create the topics that do not exist yet."""
@@ -107,7 +107,7 @@ class SqliteLog(Log):
         if self._closed:
             msg = f"log {self._path} is closed"
             raise LogError(msg)
-        reader = SqliteReader(self._connect(), self._path, self._wake)
+        reader = SqliteReader(connect_to_read(self._path, self._lock_timeout_s), self._path, self._wake)
         self._readers.add(reader)
         return reader
 
@@ -155,15 +155,6 @@ class SqliteLog(Log):
             msg = f"log {self._path} was opened read-only; open it without read_only to write"
             raise LogReadOnlyError(msg)
         return self._writer
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = connect(self._path, "ro", self._lock_timeout_s)
-        try:
-            check(connection, self._path)
-        except LogError:
-            connection.close()
-            raise
-        return connection
 
 
 def _make_folder(path: Path) -> None:

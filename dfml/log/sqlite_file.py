@@ -31,6 +31,7 @@ CACHE_KIB = 64 * 1024
 """Page cache of a connection at most: the last page of each of some thousand topic partitions."""
 
 Durability = Literal["normal", "full"]
+Mode = Literal["rwc", "rw", "ro", "ro&immutable=1"]
 
 TABLES = """
 CREATE TABLE topics (
@@ -69,7 +70,35 @@ INSERT INTO marks VALUES (0, 0, 0, 0, 0);
 """
 
 
-def connect(path: Path, mode: Literal["ro", "rw", "rwc"], lock_timeout_s: float) -> sqlite3.Connection:
+def connect_to_read(path: Path, lock_timeout_s: float) -> sqlite3.Connection:
+    """Open a connection that cannot write.
+
+    A log that is closed, in a folder that this user may not write, is read as it lies: what another user writes to it
+    from then on is not seen.
+
+    Raises
+    ------
+    LogError
+        If there is no log of this version.
+    """
+    try:
+        return _checked(connect(path, "ro", lock_timeout_s), path)
+    except LogReadOnlyError:  # SQLite locks by files beside the log, which it cannot make here
+        if Path(f"{path}-wal").exists():
+            raise
+        return _checked(connect(path, "ro&immutable=1", lock_timeout_s), path)
+
+
+def _checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    try:
+        check(connection, path)
+    except LogError:
+        connection.close()
+        raise
+    return connection
+
+
+def connect(path: Path, mode: Mode, lock_timeout_s: float) -> sqlite3.Connection:
     """Open a connection in autocommit, usable from any thread.
 
     Raises

@@ -43,13 +43,11 @@ class Writer:
         self._guard = threading.Lock()
         self._lock = _open_lock(path)
         self._closed = False
-        self._acquire()
         try:
-            self._connection = connect(path, "rwc", lock_timeout_s)
-            prepare(self._connection, path)
-            self._connection.execute(f"PRAGMA synchronous = {durability}")
-        finally:
-            self._lock.release()
+            self._connection = self._open(durability)
+        except BaseException:
+            self._lock.close()
+            raise
         self._cursor = self._connection.cursor()
         self.known = Catalogue(self._connection, with_commits=True)
         self._group_ids: dict[str, int] = {}
@@ -64,7 +62,6 @@ class Writer:
                 records = self._insert(appends, changed) if appends else []
                 for commit in commits:
                     self._move_commits(commit, changed)
-                self.known.seen = changed
                 cursor.execute("COMMIT")
             except BaseException as error:
                 self._roll_back()
@@ -124,6 +121,18 @@ class Writer:
                 self._connection.close()
                 self._lock.close()
 
+    def _open(self, durability: Durability) -> sqlite3.Connection:
+        self._acquire()
+        connection = connect(self._path, "rwc", self._lock_timeout_s)
+        try:
+            prepare(connection, self._path)
+        except LogError:
+            connection.close()
+            raise
+        connection.execute(f"PRAGMA synchronous = {durability}")
+        self._lock.release()
+        return connection
+
     def _acquire(self) -> None:
         if not self._lock.acquire(self._lock_timeout_s):
             msg = f"log {self._path}: another process held its lock for {self._lock_timeout_s:g} s; is it stopped?"
@@ -173,6 +182,7 @@ class Writer:
         self._cursor.executemany(MOVE_ENDS, [(changed, at, ms, old, tp) for tp, (old, at, ms) in ends.items()])
         for tp, (_, at, newest_ms) in ends.items():
             known.ends[tp] = changed, at, newest_ms
+        known.seen = changed
         return records
 
     def _move_commits(self, commit: Commit, changed: int) -> None:
@@ -186,6 +196,7 @@ class Writer:
             self._cursor.executemany(INSERT_COMMITS, inserts)
         for place, at in commit.offsets.items():
             known.commits[known.ids[place], group] = changed, at
+            known.seen = changed  # only where something bears the number: another process may be given it else
 
     def _fence(self, group: int) -> Fence:
         """Return the group's membership, read again when it changed."""

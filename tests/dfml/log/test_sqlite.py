@@ -1,0 +1,407 @@
+"""Rules of the SQLite log in particular: crashes, full disks, foreign files, other processes."""
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfml.clock import wall_clock_ms
+from dfml.errors import LogError, LogReadOnlyError, LogUnavailableError, SettingsError
+from dfml.log import Cleanup, Commit, Log, TopicConfig, open_log, sqlite_reader
+from dfml.log.file_lock import FileLock
+from dfml.log.sqlite import SqliteLog
+from dfml.log.sqlite_file import Durability, translate
+from dfml.log.sqlite_writer import Writer
+from dfml.record import Append
+from tests.dfml.log.backends import A0, A1, B0, A, B, put, read, take, until, values
+
+ROOT = Path(__file__).parents[3]
+NOBODY = 65534
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.db"
+
+
+def make(path: Path) -> Log:
+    log = SqliteLog(path)
+    log.create_topics([TopicConfig(A, 2), TopicConfig(B, 1)])
+    return log
+
+
+class TestOpening:
+    def test_the_url_names_a_relative_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        open_log("sqlite:///deep/er/log.db").close()
+        assert (tmp_path / "deep" / "er" / "log.db").is_file()
+
+    def test_the_url_names_an_absolute_path(self, path: Path) -> None:
+        open_log(f"sqlite:///{path}").close()
+        assert path.is_file()
+
+    def test_characters_of_urls_are_characters_of_the_path(self, tmp_path: Path) -> None:
+        with open_log(f"sqlite:///{tmp_path}/a%20b?c#d.db") as log:
+            log.create_topics([TopicConfig(A)])
+        assert (tmp_path / "a%20b?c#d.db").is_file()
+
+    @pytest.mark.parametrize("url", ["", "sqlite:///", "sqlite://x", "log.db", "redis://host:1", "sqlite"])
+    def test_an_unknown_url_is_refused_with_those_allowed(self, url: str) -> None:
+        with pytest.raises(SettingsError, match=r"expected sqlite:///relative/path or sqlite:////absolute/path"):
+            open_log(url)
+
+    def test_an_unknown_durability_is_refused(self, path: Path) -> None:
+        with pytest.raises(SettingsError, match="got 'some', expected 'normal' or 'full'"):
+            open_log(f"sqlite:///{path}", durability="some")
+
+    @pytest.mark.parametrize(("durability", "synchronous"), [("normal", 1), ("full", 2)])
+    def test_durability_full_waits_for_the_disk(self, path: Path, durability: Durability, synchronous: int) -> None:
+        writer = Writer(path, durability, 1.0, wall_clock_ms)
+        with writer.unit() as cursor:
+            assert cursor.execute("PRAGMA synchronous").fetchone() == (synchronous,)
+        writer.close()
+
+    def test_a_folder_that_cannot_be_made_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(LogError, match="its folder cannot be created"):
+            SqliteLog(tmp_path / "file" / "log.db")
+
+    def test_a_folder_is_no_log(self, tmp_path: Path) -> None:
+        with pytest.raises(LogError, match="check the path"):
+            SqliteLog(tmp_path)
+
+    @pytest.mark.parametrize("read_only", [False, True])
+    def test_a_file_that_is_no_database_is_left_alone(self, path: Path, read_only: bool) -> None:
+        path.write_text("Dear diary, " * 1000)
+        with pytest.raises(LogError, match="is not a dfml log"):
+            SqliteLog(path, read_only=read_only)
+        assert path.read_text().startswith("Dear diary")
+
+    @pytest.mark.parametrize("read_only", [False, True])
+    def test_a_foreign_database_is_left_alone(self, path: Path, read_only: bool) -> None:
+        foreign = sqlite3.connect(path)
+        foreign.execute("CREATE TABLE theirs (x)")
+        foreign.close()
+        before = path.read_bytes()
+        with pytest.raises(LogError, match="is an SQLite file but not a dfml log; choose another path"):
+            SqliteLog(path, read_only=read_only)
+        assert path.read_bytes() == before
+
+    def test_another_schema_version_is_refused(self, path: Path) -> None:
+        make(path).close()
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA user_version = 99")
+        connection.close()
+        with pytest.raises(LogError, match=r"has schema version 99, this dfml reads \d"):
+            SqliteLog(path)
+
+    def test_processes_that_create_the_same_log_at_once_all_open_it(self, path: Path) -> None:
+        script = "import sys; from dfml.log import open_log; open_log('sqlite:///' + sys.argv[1]).close()"
+        started = [subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=ROOT) for _ in range(4)]
+        assert [process.wait(30) for process in started] == [0, 0, 0, 0]
+        assert make(path).topics()
+
+
+class TestReadOnly:
+    def test_a_missing_log_is_not_created(self, path: Path) -> None:
+        with pytest.raises(LogError, match="cannot be opened; check the path"):
+            SqliteLog(path, read_only=True)
+        assert list(path.parent.iterdir()) == []
+
+    def test_everything_can_be_read_while_it_is_written(self, path: Path) -> None:
+        with make(path) as log, SqliteLog(path, read_only=True) as reading:
+            log.append([Append(A, 0, b"k", b"v")], [Commit("g", {A0: 1})])
+            assert values(read(reading, A0)) == [b"v"]
+            assert reading.committed("g", [A0]) == {A0: 1}
+
+    def test_a_closed_log_can_be_read(self, path: Path) -> None:
+        with make(path) as log:
+            put(log, A0, b"v")
+        with SqliteLog(path, read_only=True) as reading:
+            assert values(read(reading, A0)) == [b"v"]
+
+    def test_nothing_can_be_written(self, path: Path) -> None:
+        make(path).close()
+        with SqliteLog(path, read_only=True) as log:
+            for write in (
+                lambda: put(log, A0, b"v"),
+                lambda: log.create_topics([TopicConfig(A, 2)]),
+                lambda: log.delete_topics([A]),
+                lambda: log.join("g", 1),
+            ):
+                with pytest.raises(LogReadOnlyError, match="opened read-only"):
+                    write()
+
+
+class TestAnotherUser:
+    """Who may read the log's folder and not write it."""
+
+    @pytest.fixture
+    def guarded(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            with make(folder / "log.db") as log:
+                put(log, A0, b"v")
+            for file in folder.iterdir():
+                file.chmod(0o444)
+            folder.chmod(0o555)
+            user = os.geteuid()
+            if user == 0:  # who may write everything
+                os.seteuid(NOBODY)
+            yield folder / "log.db"
+            os.seteuid(user)
+            folder.chmod(0o755)
+
+    def test_can_read_it(self, guarded: Path) -> None:
+        with SqliteLog(guarded, read_only=True) as log:
+            assert values(read(log, A0)) == [b"v"]
+
+    def test_is_told_that_it_cannot_be_written(self, guarded: Path) -> None:
+        with pytest.raises(LogReadOnlyError, match="open it read-only|may not write"):
+            SqliteLog(guarded)
+
+
+class TestCrashes:
+    WRITE_PAIRS = """if True:
+        import os, sys; from dfml.log import Commit, open_log; from dfml.record import Append, TopicPartition
+        log = open_log('sqlite:///' + sys.argv[1])
+        for number in range(int(sys.argv[2]), 10**9):
+            value = b'%d' % number
+            log.append([Append('a', 0, b'k', value), Append('a', 1, b'k', value)],
+                       [Commit('g', {TopicPartition('a', 0): number})])
+            os.write(1, value + b'\\n')
+        """
+
+    def test_a_killed_writer_loses_no_acknowledged_unit_and_leaves_no_half_one(self, path: Path) -> None:
+        n_written = 0
+        with make(path) as log:
+            for n_acknowledged in (1, 40, 300, 700, 25, 1200):
+                n_written = self._write_until_killed(path, n_written, n_acknowledged)
+                pairs = [values(read(log, place)) for place in (A0, A1)]
+                assert pairs[0] == pairs[1] == [b"%d" % number for number in range(len(pairs[0]))]
+                assert len(pairs[0]) >= n_written
+                assert log.committed("g", [A0]) == {A0: len(pairs[0]) - 1}
+                n_written = len(pairs[0])
+
+    def _write_until_killed(self, path: Path, first: int, n_acknowledged: int) -> int:
+        """Return how many units were acknowledged in all."""
+        command = [sys.executable, "-c", self.WRITE_PAIRS, str(path), str(first)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for _ in range(n_acknowledged):
+                last = process.stdout.readline()
+            process.send_signal(signal.SIGKILL)
+            whole = [line for line in [last, *process.stdout] if line.endswith(b"\n")]
+            return int(whole[-1]) + 1
+
+    def test_a_process_that_dies_while_it_holds_the_lock_does_not_keep_it(self, path: Path) -> None:
+        hold = "import sys; from dfml.log.file_lock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(1)"
+        with make(path) as log:
+            command = [sys.executable, "-c", f"{hold}; print(flush=True); sys.stdin.read()", f"{path}-lock"]
+            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                threading.Timer(0.05, process.kill).start()
+                put(log, A0, b"v")
+            assert values(read(log, A0)) == [b"v"]
+
+
+class TestTrouble:
+    def test_a_full_disk_is_said_and_gone_when_there_is_space_again(self, path: Path) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        n_written = 0
+        with make(path) as log:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, hard))
+            try:
+                with pytest.raises(LogUnavailableError, match="free space|file-size limits"):
+                    for _ in range(1000):
+                        log.append([Append(A, 0, b"k", b"x" * 50_000), Append(A, 1, b"k", b"")])
+                        n_written += 1
+                assert len(read(log, A0)) == len(read(log, A1)) == n_written > 0
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            put(log, A0, b"space again")
+            assert len(read(log, A0)) == n_written + 1
+
+    def test_a_full_database_is_unavailable(self, path: Path) -> None:
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.Error) as caught:
+            connection.executescript("CREATE TABLE a (x); CREATE TABLE b (x);")
+        connection.close()
+        error = translate(caught.value, path)
+        assert isinstance(error, LogUnavailableError)
+        assert "the disk is full" in str(error)
+
+    def test_a_lock_held_too_long_by_a_process_is_unavailable(self, path: Path) -> None:
+        make(path).close()
+        holder = FileLock(Path(f"{path}-lock"))
+        with SqliteLog(path, lock_timeout_s=0.05) as log:
+            assert holder.acquire(1)
+            with pytest.raises(LogUnavailableError, match=r"another process held its lock for 0\.05 s"):
+                put(log, A0, b"refused")
+            holder.close()
+            put(log, A0, b"v")
+            assert values(read(log, A0)) == [b"v"]
+
+    def test_a_file_locked_too_long_by_a_program_is_unavailable(self, path: Path) -> None:
+        make(path).close()
+        foreign = sqlite3.connect(path, isolation_level=None)
+        with SqliteLog(path, lock_timeout_s=0.05) as log:
+            foreign.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LogUnavailableError, match="another program locked it for too long"):
+                put(log, A0, b"refused")
+            foreign.close()
+            put(log, A0, b"v")
+            assert values(read(log, A0)) == [b"v"]
+
+    def test_a_damaged_file_is_said(self, path: Path) -> None:
+        with make(path) as log:
+            log.append([Append(A, 0, b"k", b"x" * 1000) for _ in range(1000)])
+        with path.open("r+b") as file:
+            file.seek(20 * 8192)
+            file.write(os.urandom(100 * 8192))
+        with SqliteLog(path) as log, pytest.raises(LogError, match="the file is damaged"):
+            read(log, A0)
+
+    def test_a_value_of_the_wrong_type_is_refused(self, path: Path) -> None:
+        with make(path) as log:
+            with pytest.raises(LogError, match="cannot store TEXT value in BLOB column"):
+                log.append([Append(A, 0, b"k", "text")])  # type: ignore[arg-type]
+            assert read(log, A0) == []
+
+
+class TestReading:
+    def test_a_topic_created_again_is_read_from_its_beginning_by_who_had_it_assigned(self, path: Path) -> None:
+        with make(path) as log:
+            reader = log.reader()
+            put(log, A0, b"old", b"old")
+            reader.assign({A0: 0, B0: 0})
+            assert len(take(reader, 2)) == 2
+            log.delete_topics([A])
+            put(log, B0, b"other")
+            assert values(reader.poll(10, 0)) == [b"other"]
+            log.create_topics([TopicConfig(A, 1)])
+            put(log, A0, b"new")
+            assert values(reader.poll(10, 0)) == [b"new"]
+
+    def test_a_reader_may_wait_for_an_offset_that_is_still_to_come(self, path: Path) -> None:
+        with make(path) as log:
+            reader = log.reader()
+            reader.assign({A0: 2})
+            put(log, A0, b"0", b"1")
+            assert reader.poll(10, 0) == []
+            put(log, A0, b"2")
+            assert values(reader.poll(10, 0)) == [b"2"]
+
+    def test_there_are_no_offsets_below_zero(self, path: Path) -> None:
+        with make(path) as log, pytest.raises(LogError, match="offsets begin at 0"):
+            log.reader().assign({A0: -1})
+
+    def test_large_records_do_not_come_all_at_once(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sqlite_reader, "POLL_BYTES", 1000)
+        with make(path) as log:
+            put(log, A0, *[b"x" * 400] * 10)
+            put(log, A1, b"y" * 5000, b"small")
+            reader = log.reader()
+            reader.assign({A0: 0, A1: 0})
+            polls = [len(reader.poll(100, 0)) for _ in range(6)]
+            assert sum(polls) == 12
+            assert max(polls) <= 4
+
+    def test_a_poll_that_was_cut_short_does_not_hold_the_wal(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sqlite_reader, "POLL_BYTES", 10)
+        with make(path) as log:
+            reader = log.reader()
+            reader.assign({A0: 0})
+            put(log, A0, *[b"x" * 100] * 10)
+            assert len(reader.poll(10, 0)) == 1
+            foreign = sqlite3.connect(path)
+            put(log, A0, b"v")
+            assert foreign.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+            foreign.close()
+
+    def test_what_is_written_reaches_the_file_while_the_log_is_open(self, path: Path) -> None:
+        with make(path) as log:
+            until(lambda: put(log, A0, b"x" * 1000) and path.stat().st_size > 200_000)
+            assert len(read(log, A0)) >= 100
+
+
+class TestCleaning:
+    def test_the_records_of_a_deleted_topic_leave_the_file(self, path: Path) -> None:
+        with SqliteLog(path) as log:
+            log.create_topics([TopicConfig(A, 2), TopicConfig(B)])
+            log.append([Append(A, number % 2, b"k", b"v") for number in range(1000)])
+            put(log, B0, b"kept")
+            log.delete_topics([A])
+            log.clean()
+        connection = sqlite3.connect(path)
+        assert connection.execute("SELECT value FROM records").fetchall() == [(b"kept",)]
+        assert connection.execute("SELECT count(*) FROM partitions").fetchone() == (1,)
+        connection.close()
+
+    def test_only_the_newest_record_of_each_key_is_left(self, path: Path) -> None:
+        with SqliteLog(path) as log:
+            log.create_topics([TopicConfig(A, cleanup=Cleanup.COMPACT)])
+            log.append([Append(A, 0, b"%d" % (number % 3), b"%d" % number) for number in range(1000)])
+            log.clean()
+            assert values(read(log, A0)) == [b"997", b"998", b"999"]
+
+    def test_a_deleted_key_is_forgotten_after_a_day(self, path: Path) -> None:
+        now_ms = 10**12
+        with SqliteLog(path, clock=lambda: now_ms) as log:
+            log.create_topics([TopicConfig(A, cleanup=Cleanup.COMPACT)])
+            put(log, A0, b"v", b"")
+            log.clean()
+            assert values(read(log, A0)) == [b""]
+            now_ms += 25 * 3600 * 1000
+            log.clean()
+            assert read(log, A0) == []
+
+    def test_cleaning_happens_by_itself(self, path: Path) -> None:
+        now_ms = 10**12
+        with SqliteLog(path, clock=lambda: now_ms) as log:
+            log.create_topics([TopicConfig(A, retention_ms=1000), TopicConfig(B, cleanup=Cleanup.COMPACT)])
+            put(log, A0, b"v")
+            put(log, B0, *[b"v"] * 500)
+            now_ms += 5000
+            until(lambda: log.beginning([A0, B0]) == {A0: 1, B0: 499})
+            assert read(log, A0) == []
+
+
+def test_a_waiting_poll_learns_of_another_process(path: Path) -> None:
+    script = (
+        "import sys; from dfml.log import open_log; from dfml.record import Append;"
+        " open_log('sqlite:///' + sys.argv[1]).append([Append('a', 0, b'k', b'from afar')])"
+    )
+    with make(path) as log:
+        reader = log.reader()
+        reader.assign({A0: 0})
+        with subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=ROOT):
+            assert values(reader.poll(10, 30)) == [b"from afar"]
+
+
+def test_writers_in_several_processes_share_one_log(path: Path) -> None:
+    script = """if True:
+        import sys; from dfml.log import open_log; from dfml.record import Append
+        with open_log('sqlite:///' + sys.argv[1]) as log:
+            for number in range(300):
+                log.append([Append('a', 0, b'k', b'%s:%d' % (sys.argv[2].encode(), number))])
+        """
+    with make(path) as log:
+        started = [
+            subprocess.Popen([sys.executable, "-c", script, str(path), name], cwd=ROOT) for name in ("p", "q", "r")
+        ]
+        assert [process.wait(30) for process in started] == [0, 0, 0]
+        found = values(read(log, A0))
+    for name in (b"p", b"q", b"r"):
+        assert [value for value in found if value.startswith(name)] == [b"%s:%d" % (name, n) for n in range(300)]
+    assert len(found) == 900
