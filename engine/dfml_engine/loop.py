@@ -44,7 +44,7 @@ class EventLoop:
         self._clock = clock
         self._reader = log.reader()
         self._workers: list[Worker] = []
-        self._readers: dict[TopicName, list[Worker]] = {}
+        self._readers: dict[TopicName, list[Worker]] = defaultdict(list)
         self._wanted: dict[int, frozenset[TopicName]] = {}
         self._next: dict[TopicPartition, int] = {}
         self._moved: dict[TopicPartition, int] = {}
@@ -94,22 +94,25 @@ class EventLoop:
     def refresh(self) -> None:
         """Read the topics that workers want now; new ones from their committed positions on."""
         for number, worker in enumerate(self._workers):
-            wanted = worker.topics()
-            if wanted != self._wanted.get(number):
-                self._add_topics(number, worker, wanted - self._wanted.get(number, frozenset()))
-                self._wanted[number] = wanted
-        self._readers = defaultdict(list)
-        for number, worker in enumerate(self._workers):
-            for topic in self._wanted[number]:
-                self._readers[topic].append(worker)
-        gone = [place for place in self._next if place.topic not in self._readers]
+            wanted, before = worker.topics(), self._wanted.get(number, frozenset())
+            if wanted is before:
+                continue
+            self._wanted[number] = wanted
+            self._add_topics(worker, wanted - before)
+            self._remove_topics(worker, before - wanted)
+
+    def _remove_topics(self, worker: Worker, topics: Iterable[TopicName]) -> None:
+        for topic in topics:
+            self._readers[topic].remove(worker)
+        idle = {topic for topic in topics if not self._readers[topic]}
+        gone = [place for place in self._next if place.topic in idle] if idle else []
         self._reader.unassign(gone)
         for place in gone:
             del self._next[place]
             self._moved.pop(place, None)
 
-    def _add_topics(self, number: int, worker: Worker, topics: Iterable[TopicName]) -> None:
-        known = self._log.topics()
+    def _add_topics(self, worker: Worker, topics: Iterable[TopicName]) -> None:
+        known = self._log.topics() if topics else {}
         places = [
             TopicPartition(topic, partition)
             for topic in topics
@@ -120,6 +123,8 @@ class EventLoop:
         if worker.group:
             starts |= self._log.committed(worker.group, places)
         worker.resume(self._log, starts)
+        for topic in topics:
+            self._readers[topic].append(worker)
         for place, start in starts.items():
             if place not in self._next:
                 self._next[place] = start

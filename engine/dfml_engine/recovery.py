@@ -5,7 +5,7 @@ results then stand in the sinks, at the same partition number, written no earlie
 again.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dfml.headers import Identity, identity
 from dfml.log.base import Log
@@ -17,7 +17,7 @@ READ_RECORDS = 2_000
 
 
 def already_written(
-    log: Log, starts: Mapping[TopicPartition, int], sinks: Collection[TopicName]
+    log: Log, starts: Mapping[TopicPartition, int], sinks: Callable[[], Collection[TopicName]]
 ) -> dict[int, set[tuple[TopicName, Identity]]]:
     """Return, for each partition number, the (topic, identity) of the sinks' records that matter.
 
@@ -27,8 +27,9 @@ def already_written(
         The log, with every topic named.
     starts : Mapping of TopicPartition to int
         Where reading begins again; topic partitions with nothing to be read again cost one look.
-    sinks : Collection of TopicName
-        The topics that the worker writes; those the log does not have are passed over.
+    sinks : callable
+        Returns the topics that the worker writes; asked only when something will be read again. Those that the log
+        does not have are passed over.
     """
     ends = log.end(starts)
     behind = {place: start for place, start in starts.items() if start < ends[place]}
@@ -37,8 +38,10 @@ def already_written(
         first = _first_timestamp(log, place, start)
         if first is not None:
             oldest[place.partition] = min(first, oldest.get(place.partition, first))
+    if not oldest:
+        return {}
     known = log.topics()
-    there = [topic for topic in sinks if topic in known]
+    there = [topic for topic in sinks() if topic in known]
     return {number: _tails(log, there, number, first - CLOCK_MARGIN_MS) for number, first in oldest.items()}
 
 

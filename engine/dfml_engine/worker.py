@@ -115,7 +115,7 @@ class EngineWorker:
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Learn what was sent on already for the records that will be read again."""
-        for partition, found in already_written(log, starts, self.sinks()).items():
+        for partition, found in already_written(log, starts, self.sinks).items():
             self._already.setdefault(partition, set()).update(found)
 
     def handle(self, batch: Sequence[Record]) -> Outcome:

@@ -130,10 +130,14 @@ class ModelGateway:
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Learn what was answered already for the records that will be read again."""
-        models = [self._topics.parse(topic) for topic in self._read]
-        sinks = {self._topics.model_outputs(ref.name) for ref in models if ref is not None} | {self._topics.errors}
-        for partition, found in already_written(log, starts, sinks).items():
+        for partition, found in already_written(log, starts, self._sinks).items():
             self._already.setdefault(partition, set()).update(found)
+
+    def _sinks(self) -> frozenset[TopicName]:
+        models = [self._topics.parse(topic) for topic in self._read]
+        return frozenset(
+            {self._topics.model_outputs(ref.name) for ref in models if ref is not None} | {self._topics.errors}
+        )
 
     # -- records ------------------------------------------------------------------------------------------------------
 
