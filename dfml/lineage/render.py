@@ -113,6 +113,8 @@ def _says(record: dict[str, Any]) -> str:
         said.append(f"unreadable: {record['unreadable']}")
     if not record["payload_kept"]:
         said.append(f"{record['payload_bytes']} bytes, not kept")
+    if record["parents_inferred"]:
+        said.append("(parents inferred)")
     if record["duplicate"]:
         said.append("(written again)")
     return "  ".join(said)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import orjson
 
 from dfml.errors import SpecError
-from dfml.lineage.entry import Kind
 from dfml.lineage.store import LineageStore
 from dfml.spec.dump import resource_from_dict
 from dfml.spec.readers import read_pipeline
@@ -26,13 +25,6 @@ class PipelineRules:
     version: int
     steps: tuple[str, ...]
     reads: Mapping[str, frozenset[Reference]]
-
-    def is_read(self, step: str, kind: Kind) -> bool:
-        """Say whether a rule, or a model, of this version reads such records."""
-        if kind is Kind.STEP_INPUTS:
-            return True
-        own = Reference(self.pipeline, step or None, "inputs" if kind is Kind.ENTRY else "outputs")
-        return any(own in sources for sources in self.reads.values())
 
 
 def pipeline_rules(store: LineageStore, pipeline: str) -> dict[int, PipelineRules]:

@@ -1,6 +1,7 @@
 """The request as a graph in time: what it was made of, what it touched, what did not happen and why.
 
-Exact, because every record names its parents: nothing here is matched by time or order.
+Exact where records name their parents, as ours do: nothing is matched by time or order then. Records of a foreign
+Seldon installation do not; what is inferred for them is marked.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfml.errors import NotFoundError, PayloadError
 from dfml.lineage.entry import Entry, Fate, Kind
+from dfml.lineage.foreign import infer_parents
 from dfml.lineage.lookup import request_entries, request_fates, walk
 from dfml.lineage.payload import TensorValue, error_text, read_tensors, shorten
 from dfml.lineage.store import LineageStore
@@ -31,12 +33,16 @@ class Trace:
         By time, parents before children.
     fates
         The drops on record: which rule let which record go, why, and what it missed.
+    inferred
+        The records that do not name their parents, as Seldon writes them: theirs were inferred, see
+        :mod:`dfml.lineage.foreign`.
     """
 
     request: str
     entries: tuple[Entry, ...]
     fates: tuple[Fate, ...]
     store: LineageStore
+    inferred: frozenset[Position] = frozenset()
 
     @cached_property
     def by_position(self) -> Mapping[Position, Entry]:
@@ -128,6 +134,7 @@ class Trace:
             "at_ms": entry.timestamp_ms - self.started_ms,
             "children": [str(child) for child in self.children[entry.position]],
             "duplicate": entry.position in self.duplicates,
+            "parents_inferred": entry.position in self.inferred,
         }
 
     def render(self) -> "RenderableType":
@@ -155,7 +162,8 @@ def trace(store: LineageStore, request_id: str) -> Trace:
     if not entries:
         msg = f"request {request_id!r}: not in {store.path}; the tap may be behind, or the id misspelled"
         raise NotFoundError(msg)
-    return Trace(request_id, order_for_waterfall(entries), tuple(request_fates(store, request_id)), store)
+    completed, inferred = infer_parents(store, entries)
+    return Trace(request_id, order_for_waterfall(completed), tuple(request_fates(store, request_id)), store, inferred)
 
 
 def order_for_waterfall(entries: Iterable[Entry]) -> tuple[Entry, ...]:
