@@ -30,11 +30,11 @@ class Arrival:
 
 @dataclass(slots=True)
 class Gathering:
-    """What one rule has so far for one request and visit."""
+    """What one rule has so far for one request and visit; its window opens with the first arrival."""
 
     rule: FiringRule
     visit: int
-    close_ms: int
+    close_ms: int = 0
     arrivals: dict[int, Arrival] = field(default_factory=dict)
     arrived: int = 0
     never: int = 0

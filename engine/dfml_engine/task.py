@@ -136,7 +136,7 @@ class Task:
             flow.ended[key] = Ending.FIRED
             self._fire(flow, rule, visit, [(feed.slot, arrival)], [arrival])
         else:
-            self._gather(flow, self._gathering(flow, rule, visit, arrival.record.timestamp_ms), feed.slot, arrival)
+            self._gather(flow, self._gathering(flow, rule, visit), feed.slot, arrival)
 
     def _wanted_here(self, flow: Flow, rule: FiringRule, slot: int, visit: int, arrival: Arrival) -> bool:
         """Whether the record has the wanted tensors; otherwise it is dropped and its slot stays empty for ever."""
@@ -154,12 +154,11 @@ class Task:
         self._lose(flow, rule, visit, slot, arrival.record, missing)
         return False
 
-    def _gathering(self, flow: Flow, rule: FiringRule, visit: int, now_ms: int) -> Gathering:
+    def _gathering(self, flow: Flow, rule: FiringRule, visit: int) -> Gathering:
         key = (rule.index, visit)
         gathering = flow.gatherings.get(key)
         if gathering is None:
-            gathering = flow.gatherings[key] = Gathering(rule, visit, now_ms + rule.window_ms)
-            heapq.heappush(self._windows, (gathering.close_ms, next(self._order), flow, gathering))
+            gathering = flow.gatherings[key] = Gathering(rule, visit)
         return gathering
 
     def _gather(self, flow: Flow, gathering: Gathering, slot: int, arrival: Arrival) -> None:
@@ -167,7 +166,7 @@ class Task:
         if gathering.arrived & bit:
             self._drop(arrival.record, rule, Ending.FIRED.value)
             return
-        if arrival.record.timestamp_ms > gathering.close_ms:
+        if gathering.arrived and arrival.record.timestamp_ms > gathering.close_ms:
             self._close(flow, gathering)
             self._drop(arrival.record, rule, Ending.CLOSED.value)
             return
@@ -178,6 +177,7 @@ class Task:
             return
         if not gathering.arrived:
             gathering.close_ms = arrival.record.timestamp_ms + rule.window_ms
+            heapq.heappush(self._windows, (gathering.close_ms, next(self._order), flow, gathering))
         gathering.arrived |= bit
         gathering.arrivals[slot] = arrival
         self.hold(arrival.record)
@@ -190,7 +190,7 @@ class Task:
         key = (rule.index, visit)
         if key in flow.ended:
             return
-        gathering = self._gathering(flow, rule, visit, record.timestamp_ms)
+        gathering = self._gathering(flow, rule, visit)
         gathering.never |= 1 << slot
         gathering.missing += missing
         if gathering.fired:
@@ -213,7 +213,7 @@ class Task:
     def _close(self, flow: Flow, gathering: Gathering) -> None:
         if gathering.fired:
             self._end(flow, gathering, Ending.CLOSED)
-        elif gathering.arrived:
+        else:
             self._decide(flow, gathering, closed=True)
             if gathering.fired:
                 self._end(flow, gathering, Ending.CLOSED)
@@ -271,7 +271,7 @@ class Task:
         self._write_failure(flow, rule, 0, failure, [witness])
 
     def _fail_rule(self, flow: Flow, rule: FiringRule, visit: int, failure: Failure, arrivals: list[Arrival]) -> None:
-        gathering = flow.gatherings.get((rule.index, visit)) or Gathering(rule, visit, 0)
+        gathering = flow.gatherings.get((rule.index, visit)) or Gathering(rule, visit)
         self._end(flow, gathering, Ending.IMPOSSIBLE)
         flow.failed = True
         records = [arrival.record for arrival in arrivals]
@@ -337,7 +337,7 @@ class Task:
             key, flow = next(iter(self._flows.items()))
             if flow.born_ms + FLOW_AGE_MS > now_ms:
                 return
-            if flow.gatherings:
+            if any(gathering.arrived for gathering in flow.gatherings.values()):
                 flow.born_ms = now_ms
                 self._flows.move_to_end(key)
             else:
