@@ -144,6 +144,9 @@ class Task:
         try:
             message = parse(arrival, source)
         except PayloadError as error:
+            gathering = flow.gatherings.get((rule.index, visit))
+            for other in gathering.arrivals.values() if gathering and not gathering.fired else ():
+                self._drop(other.record, rule, Ending.IMPOSSIBLE.value, (source.name,))
             self._fail_rule(flow, rule, visit, undecodable(arrival.record, rule, error), [arrival])
             return False
         missing = source.missing(tensor.name for tensor in message.tensors)
@@ -245,7 +248,8 @@ class Task:
         flow.lacks = flow.lacks or list(lacking)
         self._end(flow, gathering, ending)
         witness = cause or arrivals[0].record
-        if rule.step == OUTPUT and rule.sink_port == "outputs":
+        # In a cyclic pipeline another visit may still bring the output.
+        if rule.step == OUTPUT and rule.sink_port == "outputs" and not flow.topology.cyclic:
             self._tell_caller(flow, rule, ending, witness)
         self._give_up_dependants(flow, rule, witness, {"inputs", "outputs"})
 
@@ -350,7 +354,8 @@ def _headers(topology: Topology, record: Record) -> tuple[tuple[str, bytes], ...
     if (h.PIPELINE, topology.pipeline.encode()) in inherited:
         return inherited
     named = ((h.PIPELINE, topology.pipeline.encode()), (h.VERSION, b"%d" % topology.version))
-    return named + tuple(header for header in inherited if header[0] not in {h.PIPELINE, h.VERSION})
+    # Nobody waits here for what another pipeline's caller asked: its deadline stays behind.
+    return named + tuple(header for header in inherited if header[0] not in {h.PIPELINE, h.VERSION, h.DEADLINE})
 
 
 def _visit(record: Record) -> int:
