@@ -6,6 +6,7 @@ from types import MappingProxyType
 from dfml.errors import DataError
 from dfml_analysis.localisers.base import Localiser
 from dfml_analysis.localisers.deepest_node import DeepestNode
+from dfml_analysis.localisers.dowhy_gcm import DowhyDistributionChange
 from dfml_analysis.localisers.first_node import FirstNode
 from dfml_analysis.localisers.linear_chow import LinearChow
 from dfml_analysis.localisers.marginal_ks import MarginalKs
@@ -26,6 +27,8 @@ LOCALISERS: Mapping[str, Localiser] = MappingProxyType(
             RandomNode(),
             FirstNode(),
             DeepestNode(),
+            DowhyDistributionChange("dowhy_default", bootstrap=False),
+            DowhyDistributionChange("dowhy_bootstrap", bootstrap=True),
         )
     }
 )
