@@ -1,0 +1,1 @@
+"""What the embedded log carries: appends, reads, delays, and what an idle poll costs."""
