@@ -12,7 +12,8 @@ fate             the record
 ``unaccounted``  has none of these, and should
 ===============  ========================================================================================
 
-A record that several rules read counts as consumed when one of them used it.
+A record that several rules read needs its fate from each of them, where the store has seen the pipeline's document: one
+that a rule neither used nor dropped, nor failed on, is unaccounted although another rule used it.
 """
 
 from collections import Counter
@@ -25,6 +26,7 @@ import orjson
 from dfml.clock import wall_clock_ms
 from dfml.headers import DEADLINE
 from dfml.lineage.entry import Kind, unpack_headers
+from dfml.lineage.rules import PipelineRules, pipeline_rules
 from dfml.lineage.schema import OFFSET_BITS
 from dfml.lineage.store import LineageStore
 from dfml.record import Position
@@ -40,7 +42,17 @@ _WINDOW = """r.timestamp_ms >= :since AND r.timestamp_ms < :until
     AND (:pipeline IS NULL OR r.origin IN (SELECT id FROM origins WHERE pipeline = :pipeline))"""
 _AGAIN = f"""SELECT json_group_array(id) FROM (SELECT r.id, r.request, r.origin, r.visit FROM records r WHERE {_WINDOW}
     ORDER BY r.id) GROUP BY request, origin, visit, id >> {OFFSET_BITS} HAVING count(*) > 1"""
+_HALF_READ = f"""WITH expected AS (SELECT json_extract(value, '$[0]') AS origin, json_extract(value, '$[1]') AS kind,
+                                 json_extract(value, '$[2]') AS reader FROM json_each(:expected))
+    SELECT json_group_array(DISTINCT r.id) FROM records r JOIN expected e ON e.origin = r.origin AND e.kind = r.kind
+    WHERE {_WINDOW}
+    AND NOT EXISTS (SELECT 1 FROM children c JOIN records x ON x.id = c.child JOIN origins o ON o.id = x.origin
+                    WHERE c.parent = r.id AND (o.step = e.reader OR x.kind = {_ERROR}))
+    AND NOT EXISTS (SELECT 1 FROM fates f JOIN origins o ON o.id = f.origin
+                    WHERE f.record = r.id AND o.step = e.reader)"""
+"""Records that one of the rules that read them has not decided on."""
 _CLASSIFIED = f"""SELECT r.id, CASE
+    WHEN r.id IN (SELECT value FROM json_each(:half_read)) THEN NULL
     WHEN r.kind IN ({int(Kind.ANSWER)}, {_ERROR}) THEN 'answered'
     WHEN EXISTS (SELECT 1 FROM children c LEFT JOIN records x ON x.id = c.child
                  WHERE c.parent = r.id AND x.kind IS NOT {_ERROR}) THEN 'consumed'
@@ -128,7 +140,9 @@ def audit(
     counts["duplicate"] = len(again)
     reasons: dict[str, dict[str, int]] = {}
     positions: list[Position] = []
-    for became, why, n_records, still_open in store.query(_COUNTED, {**window, "again": orjson.dumps(again).decode()}):
+    window["again"] = orjson.dumps(again).decode()
+    window["half_read"] = store.query(_HALF_READ, {**window, "expected": _expected_readers(store, pipeline)})[0][0]
+    for became, why, n_records, still_open in store.query(_COUNTED, window):
         if became is None:
             fates = _judge_open(store, still_open, now_ms)
             counts.update(fates.values())
@@ -138,6 +152,20 @@ def audit(
         if why is not None:
             reasons.setdefault(became, {})[why] = n_records
     return Audit(pipeline, since_ms, until_ms, dict(counts), reasons, tuple(positions))
+
+
+def _expected_readers(store: LineageStore, pipeline: str | None) -> str:
+    """Return as JSON [origin, kind, reader's step] for every loaded version of which records are there."""
+    expected = []
+    rules: dict[str, dict[int, PipelineRules]] = {}
+    for number, name, version, step in store.query("SELECT id, pipeline, version, step FROM origins"):
+        if pipeline not in {None, name}:
+            continue
+        if name not in rules:
+            rules[name] = pipeline_rules(store, name)
+        if version in rules[name]:
+            expected += [(number, int(kind), reader) for kind, reader in rules[name][version].readers(step)]
+    return orjson.dumps(expected).decode()
 
 
 def _judge_open(store: LineageStore, ids: str, now_ms: int) -> dict[int, str]:

@@ -185,12 +185,14 @@ class RowBuilder:
 
     @staticmethod
     def _add_spec(rows: Rows, place: Place, record: Record) -> None:
-        kind, _, name = record.key.decode(errors="replace").partition("/")
-        version, loaded_ms = 0, record.timestamp_ms
+        # The key is Kind/name/version; a document says the same of itself, a deletion has only the key.
+        kind, name, spelled = (*record.key.decode(errors="replace").split("/"), "", "")[:3]
+        version, loaded_ms = int(spelled) if spelled.isdigit() else 0, record.timestamp_ms
         if record.value:
             try:
                 said = orjson.loads(record.value)
-                version, loaded_ms = int(said["version"]), int(said.get("loaded_ms", loaded_ms))
+                kind, name, version = str(said["kind"]), str(said["name"]), int(said["version"])
+                loaded_ms = int(said.get("loaded_ms", loaded_ms))
             except (ValueError, KeyError, TypeError) as error:
                 _logger.warning("%s: a spec that cannot be read is left out: %r", record.position, error)
                 return

@@ -1,11 +1,12 @@
 """What each rule of a loaded pipeline reads, from the documents that the store has seen."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import orjson
 
 from dfml.errors import SpecError
+from dfml.lineage.entry import Kind
 from dfml.lineage.store import LineageStore
 from dfml.spec.dump import resource_from_dict
 from dfml.spec.readers import read_pipeline
@@ -25,6 +26,22 @@ class PipelineRules:
     version: int
     steps: tuple[str, ...]
     reads: Mapping[str, frozenset[Reference]]
+
+    def readers(self, step: str) -> Iterator[tuple[Kind, str]]:
+        """Yield which of a step's records (``""``: the pipeline's) which rule reads; its output's rule is ``""``."""
+        answer = Reference(self.pipeline, None, "outputs").node
+        for rule, sources in self.reads.items():
+            for source in sources:
+                if source.pipeline == self.pipeline and (source.step or "") == step:
+                    yield _KINDS[source.step is None, source.port], "" if rule == answer else rule
+
+
+_KINDS = {
+    (True, "inputs"): Kind.ENTRY,
+    (True, "outputs"): Kind.ANSWER,
+    (False, "inputs"): Kind.STEP_INPUTS,
+    (False, "outputs"): Kind.STEP_OUTPUTS,
+}
 
 
 def pipeline_rules(store: LineageStore, pipeline: str) -> dict[int, PipelineRules]:

@@ -109,7 +109,9 @@ class Pen:
             }
             self.log.create_topics([TopicConfig(self.topics.specs)])
             value = json.dumps({**said, "loaded_ms": self.now_ms}).encode()
-            self.log.append([Append(self.topics.specs, 0, f"{resource.kind}/{resource.name}".encode(), value)])
+            self.log.append(
+                [Append(self.topics.specs, 0, f"{resource.kind}/{resource.name}/{version}".encode(), value)]
+            )
 
     def claim(self, request: str, amount: float, partition: int = 0) -> dict[str, Position]:
         """One request through the claims pipeline: amounts under 60 go to low, others are joined in high."""

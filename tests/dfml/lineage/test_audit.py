@@ -68,6 +68,29 @@ def test_a_record_without_a_deadline_is_pending_for_a_minute(pen, store, tap_all
     assert fates == [{"pending": 1}, {"unaccounted": 1}]
 
 
+def test_a_record_that_one_of_its_rules_has_not_decided_on_is_unaccounted(pen, store, tap_all):
+    pen.load()
+    entered = pen.enter("r1", {"x": [1.0]})
+    value = pen.give("value", "r1", [pen.call("value", "r1", [entered], {"x": [1.0]})], {"y": [1.0]})
+    split = pen.give("split", "r1", [pen.call("split", "r1", [value], {"y": [1.0]})], {"low": [1.0]})
+    pen.drop("high", "r1", split, "filtered", ["split.outputs.high"])
+    low = pen.give("low", "r1", [pen.call("low", "r1", [split], {"low": [1.0]})], {"payout": [1.0]})
+    pen.reply("r1", [low], {"payout": [1.0]})
+    tap_all()
+    assert audit(store, now_ms=LATER_MS).positions == (value,)
+    pen.drop("high", "r1", value, "join window closed", ["split.outputs.high"])
+    tap_all()
+    assert audit(store, now_ms=LATER_MS).unaccounted == 0
+
+
+def test_a_complete_claim_has_a_fate_from_every_rule(pen, store, tap_all):
+    pen.load()
+    pen.claim("r1", 10.0)
+    pen.claim("r2", 100.0)
+    tap_all()
+    assert audit(store, now_ms=LATER_MS).unaccounted == 0
+
+
 @pytest.mark.parametrize("step", ["value", "low"])
 def test_a_result_written_again_is_a_duplicate(pen, store, tap_all, step):
     at = pen.claim("r1", 10.0)

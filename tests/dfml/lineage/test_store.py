@@ -21,7 +21,7 @@ from dfml.lineage.entry import (
 from dfml.lineage.lookup import request_entries, request_fates
 from dfml.lineage.rows import Kept
 from dfml.lineage.store import LineageStore
-from dfml.record import Position, Record, TopicPartition
+from dfml.record import Append, Position, Record, TopicPartition
 from dfml.topics import Topics
 
 TOPICS = Topics()
@@ -119,6 +119,18 @@ def test_a_damaged_fate_or_spec_is_passed_over_and_said(store, caplog):
     assert request_fates(store, "r1") == []
     assert store.specs() == []
     assert caplog.text.count("left out") == 2
+
+
+def test_specs_are_kept_with_every_version_and_their_deletion(store, pen, tap_all):
+    pen.load(version=1)
+    pen.load(version=2)
+    pen.log.append([Append(pen.topics.specs, 0, b"Pipeline/claims/1", b"")])
+    tap_all()
+    assert [(spec.version, bool(spec.document)) for spec in store.specs(name="claims")] == [
+        (1, True),
+        (2, True),
+        (1, False),
+    ]
 
 
 def test_a_payload_over_the_limit_is_not_kept_and_says_how_long_it_was(tmp_path):
