@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import ks_2samp, rankdata
 
-from dfml_analysis.overlap import Overlap, net_of_parents, restricted
+from dfml_analysis.overlap import Overlap
 from dfml_analysis.tail import log_two_sided
 from dfml_analysis.variables import Floats
 
@@ -66,79 +66,71 @@ def strongest(found: list[Evidence]) -> Evidence:
     return Evidence(best.test, min(best.log_p + np.log(len(found)), 0.0), best.effect, best.n_rows)
 
 
-def numeric_evidence(child: Floats, columns: Floats, overlap: Overlap, window: Floats) -> Evidence:
+def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidence:
     """Test a numeric child's mean, spread and shape given its parents.
 
     Parameters
     ----------
     child : array, shape (n,)
         Finite numbers of both windows.
-    columns : array, shape (n, p)
-        The parents' columns for the same rows; the constant alone for a root.
     overlap : Overlap
-        For the same rows.
+        Of the parents, for the same rows.
     window : array, shape (n,)
         0 reference, 1 current.
     """
     clipped = _winsorised(child)
-    residual = net_of_parents(columns, overlap.weight, clipped[:, None])[:, 0]
-    spread = np.sqrt(overlap.weight @ residual**2 / max(overlap.weight.sum(), 1e-300))
+    residual = overlap.net_of_parents(clipped[:, None])[:, 0]
+    spread = np.sqrt(overlap.weight @ residual**2 / overlap.total)
     if spread <= EXACT_SD * clipped.std():
         return no_evidence(overlap.n_rows)
     residual = np.clip(residual / spread, -CLIP_SD, CLIP_SD)
     u = 2.0 * (rankdata(residual) - 0.5) / residual.size - 1.0
     scores = np.column_stack([residual, u, (3 * u**2 - 1) / 2, (5 * u**3 - 3 * u) / 2, (35 * u**4 - 30 * u**2 + 3) / 8])
-    found = _score_evidence(("mean", "rank", "spread", "skew", "tails"), scores, columns, overlap)
-    if columns.shape[1] == 1:
+    found = _score_evidence(("mean", "rank", "spread", "skew", "tails"), scores, overlap)
+    if overlap.columns.shape[1] == 1:
         found.append(_kolmogorov_smirnov(child, window, overlap))
     elif overlap.n_rows >= MIN_PATTERN_ROWS:
-        found.append(_pattern(residual, columns, overlap, window))
+        found.append(_pattern(residual, overlap, window))
     return strongest(found)
 
 
-def discrete_evidence(child: Floats, columns: Floats, overlap: Overlap, window: Floats) -> Evidence:
+def discrete_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidence:
     """Test a discrete child's class probabilities given its parents; parameters as :func:`numeric_evidence`."""
     levels = np.unique(child)
     if levels.size < 2:
         return no_evidence(overlap.n_rows)
     levels = levels[1:] if levels.size == 2 else levels
     scores = (child[:, None] == levels).astype(np.float64)
-    net = net_of_parents(columns, overlap.weight, scores)
-    if float((overlap.weight @ net**2).max()) <= EXACT_SD**2 * overlap.weight.sum():
+    net = overlap.net_of_parents(scores)
+    if float((overlap.weight @ net**2).max()) <= EXACT_SD**2 * overlap.total:
         return no_evidence(overlap.n_rows)
-    found = _score_evidence(tuple(["classes"] * levels.size), scores, columns, overlap)
-    if columns.shape[1] > 1 and overlap.n_rows >= MIN_PATTERN_ROWS:
-        found += [_pattern(net[:, index], columns, overlap, window) for index in range(levels.size)]
+    found = _score_evidence(tuple(["classes"] * levels.size), scores, overlap)
+    if overlap.columns.shape[1] > 1 and overlap.n_rows >= MIN_PATTERN_ROWS:
+        found += [_pattern(net[:, index], overlap, window) for index in range(levels.size)]
     return strongest(found)
 
 
-def _score_evidence(names: tuple[str, ...], scores: Floats, columns: Floats, overlap: Overlap) -> list[Evidence]:
-    net = net_of_parents(columns, overlap.weight, scores)
-    log_p, _ = log_two_sided(overlap.probability, net, overlap.surplus, _freedom(columns, overlap))
-    effects = overlap.surplus @ net / max(float(overlap.weight.sum()), 1e-300)
+def _score_evidence(names: tuple[str, ...], scores: Floats, overlap: Overlap) -> list[Evidence]:
+    net = overlap.net_of_parents(scores)
+    log_p, _ = log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom)
+    effects = overlap.surplus @ net / overlap.total
     return [
         Evidence(name, float(p), float(effect), overlap.n_rows)
         for name, p, effect in zip(names, log_p, effects, strict=True)
     ]
 
 
-def _pattern(residual: Floats, columns: Floats, overlap: Overlap, window: Floats) -> Evidence:
+def _pattern(residual: Floats, overlap: Overlap, window: Floats) -> Evidence:
     train = np.arange(residual.size) % 2 == 0
     current, reference = train & (window == 1), train & (window == 0)
-    slope = _ridge_fit(columns[current], residual[current]) - _ridge_fit(columns[reference], residual[reference])
-    held_out = restricted(overlap, ~train)
-    difference = np.clip(columns[~train] @ slope, -CLIP_SD, CLIP_SD)
-    net = net_of_parents(columns[~train], held_out.weight, (residual[~train] * difference)[:, None])
-    log_p, z = log_two_sided(held_out.probability, net, held_out.surplus, _freedom(columns, held_out))
-    effect = float(np.sqrt(held_out.weight @ difference**2 / max(held_out.weight.sum(), 1e-300)))
+    fits = [_ridge_fit(overlap.columns[rows], residual[rows]) for rows in (current, reference)]
+    difference = np.clip(overlap.columns @ (fits[0] - fits[1]), -CLIP_SD, CLIP_SD)
+    score = np.where(train, 0.0, residual * difference)
+    net = overlap.net_of_parents(score[:, None])
+    log_p, z = log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom)
+    effect = float(np.sqrt(overlap.weight @ difference**2 / overlap.total))
     one_sided = float(log_p[0] - np.log(2.0)) if z[0] > 0 else 0.0
     return Evidence("pattern", one_sided, effect, overlap.n_rows)
-
-
-def _freedom(columns: Floats, overlap: Overlap) -> float:
-    """Return the degrees of freedom that estimating e left; a root's e is known."""
-    n_columns = columns.shape[1]
-    return np.inf if n_columns == 1 else 2.0 * overlap.n_rows - n_columns
 
 
 def _ridge_fit(columns: Floats, target: Floats) -> Floats:

@@ -3,7 +3,7 @@
 Three forms are recognised: a polynomial of degree two (sums, copies, products, choices between columns), a product of
 powers (ratios, rescalings; all numbers positive), and a step function of one number. A rule that held in n rows is
 believed to go on holding: the chance that a row breaks it has the prior Beta(``PRIOR``, 1), so two broken rows in a
-thousand are already strong evidence, as they are to a programmer.
+thousand are already strong evidence for a number, as they are to a programmer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,13 @@ from scipy.special import logsumexp
 from scipy.stats import betabinom
 
 from dfml_analysis.evidence import Evidence
-from dfml_analysis.overlap import Overlap
 from dfml_analysis.variables import Floats, Scale, Variable
 
 TOLERANCE = 1e-6
 """Part of the child's range within which a value is the rule's: above single precision, below any effect."""
 PRIOR = 0.01
+CLASS_PRIOR = 1.0
+"""A discrete child may agree n times by luck (an error of one request in a thousand), so nothing is presumed of it."""
 MIN_ROWS = 8
 ROWS_PER_COLUMN = 3
 MAX_LINEAR = 8
@@ -68,16 +69,26 @@ def find_rule(child: Variable, parents: Sequence[Variable], rows: np.ndarray, wi
     return _step_rule(child, parents, rows, reference) if child.scale is Scale.DISCRETE else None
 
 
-def rule_evidence(rule: Rule, overlap: Overlap, window: Floats) -> Evidence:
-    """Return the evidence that the current window breaks a rule of the reference."""
-    comparable = (window == 1) & (overlap.probability <= MAX_PROBABILITY)
+def rule_evidence(rule: Rule, probability: Floats, window: Floats, scale: Scale) -> Evidence:
+    """Return the evidence that the current window breaks a rule of the reference.
+
+    Parameters
+    ----------
+    rule : Rule
+    probability, window : arrays, shape (n,)
+        For the rule's rows: of the current window given the parents (:mod:`dfml_analysis.overlap`), and which it is.
+    scale : Scale
+        The child's.
+    """
+    comparable = (window == 1) & (probability <= MAX_PROBABILITY)
     n_current, n_broken = int(comparable.sum()), int((rule.broken & comparable).sum())
     if n_broken == 0:
-        return Evidence("exact rule", 0.0, 0.0, overlap.n_rows)
+        return Evidence("exact rule", 0.0, 0.0, float(n_current))
     n_reference = int((window == 0).sum())
     at_least = np.arange(n_broken, n_current + 1)
-    log_p = float(logsumexp(betabinom.logpmf(at_least, n_current, PRIOR, n_reference + 1)))
-    return Evidence("exact rule", log_p, n_broken / n_current, overlap.n_rows)
+    prior = CLASS_PRIOR if scale is Scale.DISCRETE else PRIOR
+    log_p = float(logsumexp(betabinom.logpmf(at_least, n_current, prior, n_reference + 1)))
+    return Evidence("exact rule", log_p, n_broken / n_current, float(n_current))
 
 
 def _forms(y: Floats, parents: Sequence[Variable], rows: np.ndarray) -> Iterator[tuple[str, Floats, Floats]]:

@@ -142,7 +142,7 @@ class Localisation:
         """The verdict as one sentence."""
         if self.verdict is Verdict.UNDECIDED:
             names = ", ".join(suspect.variable for suspect in self.suspects[:3])
-            what = f"weak evidence against {names}" if names else self.status
+            what = f"weak evidence against {names}" if names else self.status.removeprefix("ok; ")
         else:
             what = "; ".join(_describe(suspect) for suspect in self.suspects)
         return SENTENCES[self.verdict].format(what=what)

@@ -1,10 +1,12 @@
 """The front door: two windows and a graph in, a localisation out."""
 
 import time
+from functools import cache
 
 import networkx as nx
 import numpy as np
 import pandas as pd
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from dfml_analysis.localisation import Localisation
 from dfml_analysis.localisers import localiser
@@ -42,7 +44,8 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
     """
     start = time.perf_counter()
     problem = Problem(graph, reference, current, target, seed)
-    ranking = localiser(method).rank(problem)
+    with _blas().limit(limits=1):
+        ranking = localiser(method).rank(problem)
     seconds = time.perf_counter() - start
     return Localisation(
         verdict=ranking.verdict,
@@ -55,6 +58,12 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         target_change=_change(reference[target], current[target]),
         evidence=ranking.evidence,
     )
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Return the control of the linear algebra's threads: for matrices this small they cost more than they give."""
+    return ThreadpoolController()
 
 
 def _change(reference: pd.Series, current: pd.Series) -> float:

@@ -14,7 +14,7 @@ from dfml_analysis.columns import Kind
 from dfml_analysis.evidence import Evidence, discrete_evidence, no_evidence, numeric_evidence, strongest
 from dfml_analysis.exact import find_rule, rule_evidence
 from dfml_analysis.latency import machine_slowdown, slower
-from dfml_analysis.overlap import estimate_overlap, restricted
+from dfml_analysis.overlap import estimate_overlap
 from dfml_analysis.variables import NOT_FINITE, Floats, Scale, Variable
 from dfml_analysis.windows import Windows
 
@@ -66,6 +66,16 @@ def examine_mechanisms(windows: Windows) -> list[MechanismTest]:
     return found
 
 
+def moved(windows: Windows, name: str) -> Evidence:
+    """Return the evidence that a variable's distribution differs, for whatever reason; of a latency, that it grew."""
+    variable = windows.variables[name]
+    if variable.kind is Kind.LATENCY:
+        return slower(variable, windows.window, 1.0)
+    if variable.scale not in {Scale.NUMERIC, Scale.DISCRETE}:
+        return no_evidence(0.0)
+    return _conditional_test(variable, [], variable.present, windows.window).evidence
+
+
 def _state_tests(variable: Variable, parents: Sequence[Variable], window: Floats) -> Iterator[MechanismTest]:
     if np.ptp(variable.state) == 0:
         return
@@ -101,13 +111,12 @@ def _conditional_test(child: Variable, parents: Sequence[Variable], rows: np.nda
     complete = np.logical_and.reduce([chosen, *(parent.present for parent in parents)])
     rule = find_rule(child, parents, complete, window[complete])
     if rule is not None:
-        among = restricted(overlap, complete[chosen])
         if not rule.broken.any() and complete.sum() == chosen.sum():
             return replace(result, evidence=no_evidence(overlap.n_rows, "exact rule"), comparable=True)
-        found.append(rule_evidence(rule, among, window[complete]))
+        found.append(rule_evidence(rule, overlap.probability[complete[chosen]], window[complete], child.scale))
     if overlap.n_rows >= MIN_OVERLAP_ROWS or not parents:
         test = numeric_evidence if child.scale is Scale.NUMERIC else discrete_evidence
-        found.append(_large_enough(child, test(child.values[chosen], columns, overlap, own_window)))
+        found.append(_large_enough(child, test(child.values[chosen], overlap, own_window)))
     if not found:
         return replace(result, evidence=no_evidence(overlap.n_rows, "no overlap"))
     return replace(result, evidence=strongest(found), comparable=True)

@@ -11,9 +11,14 @@ from dfml_analysis.variables import Floats
 
 RIDGE = 0.5
 """Prior precision of the logistic coefficients: keeps separated windows finite and is nothing beside 50 rows."""
+TINY = 1e-6
 MAX_STEPS = 25
-TOLERANCE = 1e-6
+LONGEST_STEP = 5.0
+TOLERANCE = 1e-4
+"""Newton's next error is the square of this."""
 MAX_LOGIT = 30.0
+WARM_ROWS = 2000
+"""More rows than twice this start from a fit to every n-th: the last steps alone need them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,34 @@ class Overlap:
         e (1 - e), the row's share in every comparison.
     n_rows : float
         Rows per window that overlapping windows of the same worth would have.
+    columns : array, shape (n, p)
+        The parents' columns, the first constant; that alone for a root.
+    inverse : array, shape (p, p)
+        Inverse of the columns' weighted Gram matrix.
     """
 
     probability: Floats
     surplus: Floats
     weight: Floats
     n_rows: float
+    columns: Floats
+    inverse: Floats
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom that estimating e left; a root's e is known."""
+        n_columns = self.columns.shape[1]
+        return np.inf if n_columns == 1 else 2.0 * self.n_rows - n_columns
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights, above 0."""
+        return max(float(self.weight.sum()), 1e-300)
+
+    def net_of_parents(self, targets: Floats) -> Floats:
+        """Return targets, shape (n, k), minus their weighted least-squares fit on the parents' columns."""
+        fit = self.inverse @ (self.columns.T @ (targets * self.weight[:, None]))
+        return np.asarray(targets - self.columns @ fit)
 
 
 def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
@@ -48,42 +75,39 @@ def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
     window : array, shape (n,)
         0 for rows of the reference, 1 for rows of the current window.
     """
-    share = window.mean()
+    share = float(window.mean())
     coefficients = np.zeros(columns.shape[1])
     coefficients[0] = np.log(share / (1.0 - share))
-    penalty = np.full(columns.shape[1], RIDGE)
-    penalty[0] = 0.0
-    e = np.full(window.size, share)
     if columns.shape[1] > 1:
-        for _ in range(MAX_STEPS):
-            gradient = columns.T @ (window - e) - penalty * coefficients
-            hessian = (columns * (e * (1.0 - e))[:, None]).T @ columns + np.diag(penalty + TOLERANCE)
-            step = np.linalg.solve(hessian, gradient)
-            longest = np.abs(step).max()
-            coefficients += step * min(1.0, 5.0 / longest) if longest > 0 else 0.0
-            e = 1.0 / (1.0 + np.exp(-np.clip(columns @ coefficients, -MAX_LOGIT, MAX_LOGIT)))
-            if longest < 1e-4:
-                break
+        stride = window.size // WARM_ROWS
+        if stride > 1:
+            coefficients = _logistic(columns[::stride], window[::stride], coefficients)
+        coefficients = _logistic(columns, window, coefficients)
+    e = _probability(columns, coefficients)
     weight = e * (1.0 - e)
-    return Overlap(e, window - e, weight, float(2.0 * weight.sum()))
-
-
-def restricted(overlap: Overlap, rows: np.ndarray) -> Overlap:
-    """Return the overlap of some of the rows."""
-    weight = overlap.weight[rows]
-    return Overlap(overlap.probability[rows], overlap.surplus[rows], weight, float(2.0 * weight.sum()))
-
-
-def net_of_parents(columns: Floats, weight: Floats, targets: Floats) -> Floats:
-    """Return the targets minus their overlap-weighted least-squares fit on the parents' columns.
-
-    Parameters
-    ----------
-    columns : array, shape (n, p)
-    weight : array, shape (n,)
-    targets : array, shape (n, k)
-    """
-    weighted = columns * weight[:, None]
-    gram = weighted.T @ columns
+    gram = _gram(columns, weight)
     gram[np.diag_indices_from(gram)] += 1e-9 * max(float(np.trace(gram)), 1e-300)
-    return np.asarray(targets - columns @ np.linalg.solve(gram, weighted.T @ targets))
+    return Overlap(e, window - e, weight, float(2.0 * weight.sum()), columns, np.linalg.inv(gram))
+
+
+def _logistic(columns: Floats, window: Floats, coefficients: Floats) -> Floats:
+    penalty = np.full(columns.shape[1], RIDGE)
+    penalty[0] = TINY
+    for _ in range(MAX_STEPS):
+        e = _probability(columns, coefficients)
+        gradient = columns.T @ (window - e) - penalty * coefficients
+        step = np.linalg.solve(_gram(columns, e * (1.0 - e)) + np.diag(penalty), gradient)
+        longest = float(np.abs(step).max())
+        coefficients = coefficients + step * min(1.0, LONGEST_STEP / max(longest, 1e-300))
+        if longest < TOLERANCE:
+            break
+    return coefficients
+
+
+def _probability(columns: Floats, coefficients: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(columns @ coefficients, -MAX_LOGIT, MAX_LOGIT))))
+
+
+def _gram(columns: Floats, weight: Floats) -> Floats:
+    weighted = columns * np.sqrt(weight)[:, None]
+    return np.asarray(weighted.T @ weighted)

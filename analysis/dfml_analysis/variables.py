@@ -23,6 +23,9 @@ ROWS_PER_CLASS = 5
 MAX_TEXT_CLASSES = 50
 """Texts with more classes than this are identifiers or free text, whose value no test here can use."""
 
+LARGEST = 1e100
+"""Numbers beyond this count as not finite: their squares, which every test needs, would not be."""
+
 NUMBER, ABSENT, NOT_FINITE = 0, 1, 2
 
 
@@ -84,7 +87,7 @@ def read_variable(name: str, step: str, kind: Kind, reference: pd.Series, curren
         If the column holds dates or objects that are neither numbers, truth values nor text.
     """
     values, classes = _numbers(name, pd.concat([reference, current], ignore_index=True))
-    state = np.where(np.isnan(values), ABSENT, np.where(np.isinf(values), NOT_FINITE, NUMBER)).astype(np.int8)
+    state = np.where(np.isnan(values), ABSENT, np.where(np.abs(values) > LARGEST, NOT_FINITE, NUMBER)).astype(np.int8)
     values = np.where(state == NUMBER, values, np.nan)
     return Variable(name, step, kind, _scale(values, classes), values, state, classes)
 

@@ -15,6 +15,8 @@ from dfml_analysis.variables import Floats
 ALPHA = 0.01
 """One false alarm in a hundred windows: an operator who watches a window an hour hears one in four days."""
 ALPHA_WEAK = 0.05
+ALPHA_TARGET = 0.001
+"""At which the target is said to have moved although no mechanism's change is proven: no case of "nothing changed"."""
 
 
 class Verdict(StrEnum):
@@ -56,6 +58,6 @@ def decide(tests: Sequence[MechanismTest], adjusted: Floats) -> tuple[Verdict, l
         only_roots = all(tests[index].root for index in changed)
         return Verdict.INPUT_SHIFT if only_roots else Verdict.FAULT, changed
     weak = [index for index in range(len(tests)) if adjusted[index] <= np.log(ALPHA_WEAK)]
-    if weak or not any(test.comparable for test in tests):
+    if weak or (tests and not any(test.comparable for test in tests)):
         return Verdict.UNDECIDED, weak
     return Verdict.NO_CHANGE, []

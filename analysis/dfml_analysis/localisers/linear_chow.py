@@ -38,7 +38,8 @@ def chow_log_p(X: Floats, y: Floats, current: np.ndarray) -> float:
     n, p = X.shape
     if min(current.sum(), n - current.sum()) <= p or np.ptp(y) == 0:
         return 0.0
-    floor = EXACT * n * float(np.ptp(y)) ** 2
+    y = (y - y.mean()) / np.ptp(y)
+    floor = EXACT * n
     pooled = max(_residual_sum(X, y), floor)
     apart = max(_residual_sum(X[current], y[current]) + _residual_sum(X[~current], y[~current]), floor)
     statistic = max(pooled - apart, 0.0) / p / (apart / (n - 2 * p))

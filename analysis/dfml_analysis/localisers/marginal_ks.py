@@ -5,6 +5,8 @@ from scipy.stats import ks_2samp
 
 from dfml_analysis.localisers.base import Problem, Ranking, rank_by_p, split, testable
 
+MAX_EXACT_ROWS = 100
+
 
 class MarginalKs:
     """Suspects what changed most, so everything downstream of a fault too."""
@@ -20,6 +22,7 @@ class MarginalKs:
         for name in testable(windows):
             reference, current = split(windows, name)
             if reference.size and current.size:
-                result = ks_2samp(reference, current, method="asymp")
+                method = "exact" if max(reference.size, current.size) <= MAX_EXACT_ROWS else "asymp"
+                result = ks_2samp(reference, current, method=method)
                 log_p[name] = float(np.log(max(result.pvalue, 1e-300))) - float(result.statistic) * 1e-9
         return rank_by_p(windows, log_p)

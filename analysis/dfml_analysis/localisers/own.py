@@ -5,9 +5,9 @@ import numpy as np
 from dfml_analysis.attribution import Attribution, attribute, player_of
 from dfml_analysis.localisation import Suspect, VariableEvidence
 from dfml_analysis.localisers.base import Problem, Ranking
-from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms
+from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms, moved
 from dfml_analysis.summaries import summarise
-from dfml_analysis.verdict import Verdict, adjusted_log_p, decide
+from dfml_analysis.verdict import ALPHA_TARGET, Verdict, adjusted_log_p, decide
 from dfml_analysis.windows import Windows
 
 MIN_ROWS = 5
@@ -37,6 +37,10 @@ class Own:
         tests = examine_mechanisms(windows)
         adjusted = adjusted_log_p([test.evidence.log_p for test in tests], [test.comparable for test in tests])
         verdict, changed = decide(tests, adjusted)
+        limits = _limits(windows, tests)
+        if verdict is Verdict.NO_CHANGE and moved(windows, problem.target).log_p <= np.log(ALPHA_TARGET):
+            verdict = Verdict.UNDECIDED
+            limits.append(f"the target {problem.target} changed, but no mechanism's change is proven")
         changed.sort(key=lambda index: float(adjusted[index]))
         parts = attribute(windows, [tests[index].variable.name for index in changed], problem.target, problem.rng())
         suspects = {index: _suspect(windows, tests[index], float(adjusted[index]), parts) for index in changed}
@@ -44,7 +48,7 @@ class Own:
         evidence = tuple(_evidence(test, float(p)) for test, p in zip(tests, adjusted, strict=True))
         alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
         ordered = tuple(suspects[index] for index in changed)
-        return Ranking(ordered, alarm, verdict, _status(windows, tests), evidence)
+        return Ranking(ordered, alarm, verdict, "; ".join(["ok", *limits]), evidence)
 
 
 def _suspect(windows: Windows, test: MechanismTest, log_p: float, attribution: Attribution) -> Suspect:
@@ -87,11 +91,11 @@ def _evidence(test: MechanismTest, log_p: float) -> VariableEvidence:
     )
 
 
-def _status(windows: Windows, tests: list[MechanismTest]) -> str:
+def _limits(windows: Windows, tests: list[MechanismTest]) -> list[str]:
     limits = []
     silent = dict.fromkeys(test.variable.name for test in tests if not test.comparable)
     if windows.passed_over:
         limits.append(f"no data for {', '.join(windows.passed_over)}")
     if silent:
         limits.append(f"cannot tell for {', '.join(silent)} (the windows do not overlap in their parents)")
-    return "; ".join(["ok", *limits])
+    return limits
