@@ -1,7 +1,6 @@
 """``localise`` and ``report``: what changed between two windows, of a pipeline or of two tables."""
 
 import shlex
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -117,7 +116,7 @@ def report(
             current=question.current,
             traces=_guilty_traces(store, question, found) if store else (),
             title=title,
-            reproduce=shlex.join(["dfml", *sys.argv[1:]]),
+            reproduce=_spell_command(question, found, pipeline, [reference, current], graph, out),
         )
     if output is Output.JSON:
         print_json({**found.to_json(), "out": str(out)})
@@ -213,6 +212,24 @@ def _guilty_traces(store: "LineageStore", question: Question, found: "Localisati
         return ()
     pairs = guilty_pairs(question.causal, question.reference, question.current, found.suspects[0], N_TRACES)
     return [trace(store, request) for pair in pairs for request in (pair.guilty, pair.counterpart)]
+
+
+def _spell_command(
+    question: Question,
+    found: "Localisation",
+    pipeline: str | None,
+    windows: list[str],
+    graph: Path | None,
+    out: Path,
+) -> str:
+    """Return the command that makes the same report again: times as they were meant, not as seen from now."""
+    frames = (question.reference, question.current)
+    if pipeline is not None:
+        windows = [f"{frame.attrs['since_ms']}..{frame.attrs['until_ms']}" for frame in frames]
+    words = ["dfml", "report", *([pipeline] if pipeline is not None else ["--graph", str(graph)])]
+    words += ["--reference", windows[0], "--current", windows[1], "--target", question.target]
+    words += ["--method", found.method, "--seed", str(found.seed), "--out", str(out)]
+    return shlex.join(words)
 
 
 def _fail_if_failed(found: "Localisation") -> None:

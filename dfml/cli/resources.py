@@ -1,6 +1,7 @@
 """``load``, ``unload``, ``list`` and ``status``: what is loaded, and whether it works."""
 
 import time
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.1
 """Between two looks at the status while waiting for it."""
+NO_STACK = "no stack runs on this log"
 
 
 class Kind(StrEnum):
@@ -75,7 +77,8 @@ def list_resources(ctx: typer.Context, log: LogOption = None, output: OutputOpti
     with target.open_log(read_only=True) as opened:
         control = _control(target, opened)
         loaded_ms = {(spec.kind, spec.name): spec.loaded_ms for spec in control.specs()}
-        rows = [{**_row(each), "loaded_ms": loaded_ms[each.kind, each.name]} for each in control.status()]
+        found = _known(target, control.status())
+        rows = [{**asdict(each), "loaded_ms": loaded_ms[each.kind, each.name]} for each in found]
     _print_status(rows, output)
 
 
@@ -94,12 +97,13 @@ def status(
     deadline_s = time.monotonic() + wait
     with target.open_log(read_only=True) as opened:
         control = _control(target, opened)
-        while not _all_ready(found := control.status(name)) and time.monotonic() < deadline_s:
+        while not _all_ready(found := _known(target, control.status(name))) and time.monotonic() < deadline_s:
             time.sleep(POLL_S)
+            target = find_target(ctx, log)
     if not found:
         msg = f"nothing is loaded under the name {name!r}; 'dfml list' shows what is"
         raise NotFoundError(msg)
-    _print_status([_row(each) for each in found], output)
+    _print_status([asdict(each) for each in found], output)
     if not _all_ready(found):
         reasons = "; ".join(each.reason for each in found if not each.ready)
         if not wait:
@@ -126,14 +130,9 @@ def _all_ready(found: list["ResourceStatus"]) -> bool:
     return bool(found) and all(each.ready for each in found)
 
 
-def _row(each: "ResourceStatus") -> dict[str, object]:
-    return {
-        "kind": each.kind,
-        "name": each.name,
-        "version": each.version,
-        "ready": each.ready,
-        "reason": each.reason,
-    }
+def _known(target: Target, found: list["ResourceStatus"]) -> list["ResourceStatus"]:
+    """Return the status as it is now: what parts said of themselves while a stack ran does not outlive it."""
+    return [replace(each, ready=False, reason=NO_STACK) for each in found] if target.is_down else found
 
 
 def _print_status(rows: list[dict[str, object]], output: Output) -> None:

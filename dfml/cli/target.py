@@ -36,6 +36,11 @@ class Target:
     rest_url: str
     running: bool
 
+    @property
+    def is_down(self) -> bool:
+        """Whether nobody can be at work on the log: it is a file of this machine, and no stack announced itself."""
+        return log_file(self.settings.log) is not None and not self.running
+
     def open_log(self, *, read_only: bool = False) -> "Log":
         """Open the log, which must exist.
 

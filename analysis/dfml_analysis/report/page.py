@@ -24,6 +24,7 @@ from dfml.graph import PipelineGraph
 from dfml.lineage.traces import Trace
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.localisation import Localisation, VariableEvidence
+from dfml_analysis.localisers.own import Own
 from dfml_analysis.report.charts import distribution_svgs
 from dfml_analysis.report.picture import localisation_svg, suspect_tone
 from dfml_analysis.report.words import (
@@ -146,6 +147,8 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
         alpha_weak=ALPHA_WEAK,
         traces=[_trace(trace, localisation, windows) for trace in traces[:SHOWN_TRACES]],
         n_traces_left_out=max(0, len(traces) - SHOWN_TRACES),
+        method=localisation.method,
+        own_method=localisation.method == Own.name,
         limits=localisation.status if localisation.status != "ok" else "",
         facts=_made_how(localisation, windows, heading),
         reproduce=heading.reproduce,

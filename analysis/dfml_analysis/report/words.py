@@ -89,6 +89,8 @@ def spell_value(value: float, kind: Kind) -> str:
 
 def spell_headline(localisation: Localisation) -> str:
     """Return the verdict as a headline that names the steps, or the inputs."""
+    if only_ranks(localisation):
+        return f"{localisation.suspects[0].variable} is the most suspect of {len(localisation.suspects)} variables."
     match localisation.verdict:
         case Verdict.FAULT:
             steps = list(dict.fromkeys(each.step for each in localisation.suspects if each.kind is not Kind.INPUT))
@@ -102,6 +104,11 @@ def spell_headline(localisation: Localisation) -> str:
             return "There is not enough evidence to say what changed, or whether."
 
 
+def only_ranks(localisation: Localisation) -> bool:
+    """Return whether the method ordered the variables without a test of its own, so that the first accuses nobody."""
+    return bool(localisation.suspects) and all(math.isnan(each.p_value) for each in localisation.suspects)
+
+
 def _listed(names: Sequence[str]) -> str:
     if len(names) > SHOWN_NAMES:
         return f"{', '.join(names[:SHOWN_NAMES])} and {len(names) - SHOWN_NAMES} more"
@@ -110,7 +117,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def suspect_facts(suspect: Suspect, target: str) -> list[Fact]:
     """Return what is known of a suspect beside its pictures, most telling first."""
-    facts = [Fact("Evidence that it changed", f"p = {spell_p(suspect.p_value)}")]
+    evidence = Fact("Evidence that it changed", f"p = {spell_p(suspect.p_value)}")
+    facts = [Fact("Score", f"{suspect.score:.2f}") if math.isnan(suspect.p_value) else evidence]
     if suspect.test:
         whole = suspect.kind is Kind.INPUT or suspect.test in SELF_EVIDENT
         given = "" if whole else ", given what it was fed"

@@ -1,0 +1,182 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfml.errors import BadInputError
+from dfml.graph import PipelineGraph
+from dfml.spec import parse_resources
+from dfml.spec.schema import Pipeline
+from dfml_analysis.causal_graph import from_pipeline, read_graph
+from dfml_analysis.localisation import Localisation
+from dfml_analysis.localise import localise
+from dfml_analysis.report import write_report
+
+CHAIN = {"x": [], "y": ["x"], "z": ["y"]}
+CLAIMS = """
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Pipeline
+metadata: {name: claims}
+spec:
+  steps:
+    - name: value
+    - name: payout
+      inputs: [value]
+  output: {steps: [payout]}
+"""
+
+
+class Page(HTMLParser):
+    """Collects what a browser would load, what ids there are and what is said."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.ids: dict[str, dict[str, str | None]] = {}
+        self.texts: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.loads += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action", "poster"}]
+        if found.get("id"):
+            self.ids.setdefault(str(found["id"]), found)
+        if tag not in {"meta", "link", "img", "br", "input", "hr"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        (self.scripts if self.open and self.open[-1] == "script" else self.texts).append(data)
+
+
+def table(seed: int, shift: float = 0.0, moved_by: float = 0.0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(shift, 1, 300)
+    y = 2 * x + moved_by + rng.normal(0, 1, 300)
+    return pd.DataFrame({"x": x, "y": y, "z": y - rng.normal(0, 1, 300)})
+
+
+def report(tmp_path: Path, current: pd.DataFrame, **said: object) -> tuple[Page, Localisation, str]:
+    graph, reference = read_graph(CHAIN), table(1)
+    found = localise(graph, reference, current, "z")
+    options = {"graph": graph, "reference": reference, "current": current, "clock": lambda: 0} | said
+    text = write_report(tmp_path / "r.html", found, **options).read_text(encoding="utf-8")
+    return Page(text), found, text
+
+
+def test_a_fault_is_named_in_the_headline_and_marked_in_the_graph(tmp_path: Path) -> None:
+    page, _, text = report(tmp_path, table(2, moved_by=2.0))
+    assert "y behaves differently." in page.texts
+    assert page.ids["verdict"]["data-verdict"] == "fault"
+    assert text.count(">suspect 1</text>") == 1
+    assert ">target</text>" in text
+
+
+def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path) -> None:
+    page, _, text = report(tmp_path, table(2, moved_by=2.0))
+    assert page.open == []
+    assert page.loads == []
+    assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text) == []
+    assert re.findall(r"url\((?!#)", text) == []
+    assert "@import" not in text
+
+
+def test_the_only_script_is_the_localisation_as_data(tmp_path: Path) -> None:
+    page, found, _ = report(tmp_path, table(2, moved_by=2.0))
+    assert [json.loads(script) for script in page.scripts] == [found.to_json()]
+
+
+def test_steps_without_evidence_are_cleared(tmp_path: Path) -> None:
+    page, _, _ = report(tmp_path, table(2, moved_by=2.0))
+    after = page.texts[page.texts.index("Not at fault") :]
+    assert {"x", "z"} <= set(after[:12])
+
+
+def test_nothing_changed_is_said_and_nobody_is_suspected(tmp_path: Path) -> None:
+    page, _, _ = report(tmp_path, table(3))
+    assert "Nothing changed between the two windows." in page.texts
+    assert page.texts.count("Suspects") == 1  # the tile that counts them, and no section
+
+
+def test_a_shifted_input_is_no_fault(tmp_path: Path) -> None:
+    page, _, text = report(tmp_path, table(4, shift=1.0))
+    assert "The input changed: x. No step behaves differently." in page.texts
+    assert "tone-shift" in text
+
+
+def test_too_few_rows_are_undecided_with_the_reason(tmp_path: Path) -> None:
+    page, _, _ = report(tmp_path, table(2).head(3))
+    assert "There is not enough evidence to say what changed, or whether." in page.texts
+    assert any("too few rows" in text for text in page.texts)
+
+
+def test_a_method_that_only_ranks_accuses_nobody(tmp_path: Path) -> None:
+    graph, reference, current = read_graph(CHAIN), table(1), table(2, moved_by=2.0)
+    found = localise(graph, reference, current, "z", method="ranked_correlation")
+    text = write_report(tmp_path / "r.html", found, graph=graph, reference=reference, current=current).read_text()
+    assert "is the most suspect of 3 variables." in text
+    assert "ordered by the method <em>ranked_correlation</em>" in text
+
+
+def test_names_from_outside_are_escaped(tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script>"
+    graph, reference, current = read_graph({"x": [], evil: ["x"]}), table(1), table(2, moved_by=9.0)
+    reference, current = (frame.rename(columns={"y": evil}) for frame in (reference, current))
+    found = localise(graph, reference, current, evil)
+    written = write_report(tmp_path / "r.html", found, graph=graph, reference=reference, current=current, title=evil)
+    page = Page(written.read_text())
+    assert len(page.scripts) == 1
+    assert json.loads(page.scripts[0])["suspects"][0]["variable"] == evil
+
+
+def test_the_same_localisation_makes_the_same_page(tmp_path: Path) -> None:
+    graph, reference, current = read_graph(CHAIN), table(1), table(2, moved_by=2.0)
+    found = localise(graph, reference, current, "z")
+    pages = [
+        write_report(tmp_path / name, found, graph=graph, reference=reference, current=current, clock=lambda: 0)
+        for name in ("a.html", "b.html")
+    ]
+    assert pages[0].read_text() == pages[1].read_text()
+
+
+def test_a_pipelines_graph_marks_its_input_step_and_output(tmp_path: Path) -> None:
+    (pipeline,) = parse_resources(CLAIMS, source="test")
+    assert isinstance(pipeline, Pipeline)
+    graph = PipelineGraph.from_pipeline(pipeline)
+    names = {"x": "claims.inputs.amount", "y": "value.outputs.value", "z": "payout.outputs.payout"}
+    reference, current = (frame.rename(columns=names) for frame in (table(1), table(2, moved_by=2.0)))
+    for frame in (reference, current):
+        frame["claims.outputs.payout"] = frame["payout.outputs.payout"]
+    causal = from_pipeline(graph, reference.columns)
+    found = localise(causal, reference, current, list(causal)[-1])
+    text = write_report(tmp_path / "r.html", found, graph=graph, reference=reference, current=current).read_text()
+    assert "value behaves differently." in text
+    assert re.search(r'data-name="value">.*?suspect 1</text>', text)
+    assert "claims: what changed" in text
+
+
+def test_without_a_graph_and_traces_there_is_still_a_report(tmp_path: Path) -> None:
+    page, _, text = report(tmp_path, table(2, moved_by=2.0), graph=None, reproduce="make demo")
+    assert 'class="dfml-graph"' not in text
+    assert "make demo" in page.texts
+
+
+def test_a_report_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    frame = table(1)
+    found = localise(read_graph(CHAIN), frame, frame, "z")
+    with pytest.raises(BadInputError, match=r"file/r\.html: the report cannot be written there"):
+        write_report(tmp_path / "file" / "r.html", found, reference=frame, current=frame)

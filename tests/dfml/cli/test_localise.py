@@ -1,0 +1,129 @@
+import json
+import random
+import time
+
+import pytest
+
+KEYS = {"verdict", "suspects", "method", "seed", "seconds", "status"}
+SUSPECT_KEYS = {"step", "variable", "kind", "score", "p_value"}
+
+
+@pytest.fixture
+def tables(tmp_path):
+    rng = random.Random(1)
+    (tmp_path / "g.yaml").write_text("x: []\ny: [x]\nz: [y]\n")
+    for name, moved_by in (("n.csv", 0.0), ("f.csv", 2.0)):
+        lines = ["x,y,z"]
+        for _ in range(200):
+            x = rng.gauss(0, 1)
+            y = 2 * x + moved_by + rng.gauss(0, 1)
+            lines.append(f"{x},{y},{y + rng.gauss(0, 1)}")
+        (tmp_path / name).write_text("\n".join(lines))
+    return ("--graph", "g.yaml", "--reference", "n.csv", "--current", "f.csv", "--target", "z")
+
+
+def test_tables_are_localised_without_any_stack(run_alone, tables):
+    found = run_alone("localise", *tables, "-o", "json")
+    assert found.code == 0
+    assert (found.data["verdict"], found.data["suspects"][0]["variable"]) == ("fault", "y")
+
+
+def test_the_json_has_exactly_the_documented_keys(run_alone, tables):
+    found = run_alone("localise", *tables, "-o", "json", "--seed", "7").data
+    assert set(found) == KEYS
+    assert found["seed"] == 7
+    assert all(set(suspect) == SUSPECT_KEYS for suspect in found["suspects"])
+
+
+def test_other_methods_answer_in_the_same_form(run_alone, tables):
+    found = run_alone("localise", *tables, "--method", "marginal_ks", "-o", "json").data
+    assert set(found) == KEYS
+    assert found["method"] == "marginal_ks"
+
+
+def test_the_table_says_the_verdict_first(run_alone, tables):
+    found = run_alone("localise", *tables)
+    assert "y" in found.out.splitlines()[0]
+    assert found.code == 0
+
+
+def test_a_report_of_tables_is_written_and_named(run_alone, tables, tmp_path):
+    found = run_alone("report", *tables, "--out", "r.html", "-o", "json")
+    assert set(found.data) == KEYS | {"out"}
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "r.html").as_uri() in found.err
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"--graph": "gone.yaml"}, "graph gone.yaml"),
+        ({"--current": "gone.csv"}, "table gone.csv"),
+        ({"--target": "w"}, "'w'"),
+        ({"--method": "guess"}, "method 'guess' does not exist"),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2(run_alone, tables, changed, words):
+    options = dict(zip(tables[::2], tables[1::2], strict=True)) | changed
+    found = run_alone("localise", *[part for option in options.items() for part in option])
+    assert (found.code, found.out) == (2, "")
+    assert words in found.err
+    assert "Traceback" not in found.err
+
+
+def test_pipeline_and_tables_exclude_each_other(run_alone, tables):
+    found = run_alone("localise", "numbers", *tables)
+    assert found.code == 2
+    assert "give one of a pipeline" in found.err
+
+
+@pytest.fixture
+def two_windows(run, body, eventually, shared_stack, tmp_path):
+    """Requests before and after a wrong version of a step; gives the windows as the verbs take them."""
+
+    def send(name: str) -> str:
+        rng = random.Random(name)
+        lines = [body(rng.uniform(0, 10), id=f"{name}{index}") for index in range(80)]
+        (tmp_path / "w.jsonl").write_text("\n".join(lines))
+        since_ms = time.time_ns() // 1_000_000
+        assert run("infer", "numbers", "--file", "w.jsonl").code == 0
+        until_ms = time.time_ns() // 1_000_000 + 1
+        last = f"{name}{len(lines) - 1}"
+        eventually(lambda: run("trace", last, "-o", "json").code == 0)
+        eventually(lambda: run("trace", last, "-o", "json").data["status"] == "answered")
+        return f"{since_ms}..{until_ms}"
+
+    reference = send("before")
+    assert run("load", shared_stack.folder / "wrong.yaml").code == 0
+    probe = body(9)
+    eventually(lambda: json.loads(run("infer", "numbers", probe, "-o", "json").out)["outputs"][0]["name"] == "small")
+    current = send("after")
+    yield ("--reference", reference, "--current", current, "--target", "sort.outputs.small")
+    right = (shared_stack.folder / "numbers.yaml").read_text()
+    (shared_stack.folder / "again.yaml").write_text(right)
+    assert run("load", shared_stack.folder / "again.yaml").code == 0
+    eventually(lambda: json.loads(run("infer", "numbers", probe, "-o", "json").out)["outputs"][0]["name"] == "large")
+
+
+def test_a_broken_step_of_a_running_pipeline_is_found_and_reported_with_its_requests(run, two_windows, tmp_path):
+    found = run("report", "numbers", *two_windows, "--out", "r.html", "-o", "json")
+    assert (found.code, found.data["verdict"]) == (0, "fault"), found.err
+    assert {suspect["step"] for suspect in found.data["suspects"]} == {"sort"}
+    text = (tmp_path / "r.html").read_text()
+    assert "sort behaves differently." in text
+    assert 'class="dfml-waterfall"' in text
+    assert "reference window" in text
+    assert f"--reference {two_windows[1]}" in text
+
+
+def test_a_window_without_requests_says_where_to_look(run):
+    window = ("--reference", "2020-01-01..2020-01-02", "--current", "-1h..now", "--target", "x")
+    found = run("localise", "numbers", *window)
+    assert found.code == 1
+    assert "dfml requests numbers" in found.err
+
+
+def test_an_unknown_pipeline_is_told(run):
+    found = run("localise", "nobody", "--reference", "-2h..-1h", "--current", "-1h..now", "--target", "x")
+    assert found.code == 1
+    assert "'nobody'" in found.err
