@@ -11,6 +11,7 @@
 ``dfml-visit``            the visit number in a cyclic pipeline; absent means 0
 ``dfml-parents``          the records this one was made from, see :func:`encode_parents`
 ``dfml-deadline-ms``      when the caller stops waiting, milliseconds since the epoch
+``dfml-mirror-of``        on a mirrored request: the request it is a copy of
 ``dfml-members``          the request ids of a batch, comma separated
 ``dfml-queue-us``         on model outputs: from the input's append to the call, microseconds
 ``dfml-service-us``       on model outputs: the call itself, microseconds
@@ -37,6 +38,7 @@ STEP = "dfml-step"
 VISIT = "dfml-visit"
 PARENTS = "dfml-parents"
 DEADLINE = "dfml-deadline-ms"
+MIRROR_OF = "dfml-mirror-of"
 MEMBERS = "dfml-members"
 QUEUE_US = "dfml-queue-us"
 SERVICE_US = "dfml-service-us"

@@ -40,6 +40,8 @@ class Gathering:
     never: int = 0
     fired: bool = False
     missing: list[str] = field(default_factory=list)
+    causes: list[Record] = field(default_factory=list)
+    """What the slots of ``never`` were lost by; needed for as long as the rule is undecided."""
 
     @property
     def resolved(self) -> bool:

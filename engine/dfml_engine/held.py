@@ -1,18 +1,19 @@
 """Which records of a topic partition are still needed: the rule behind committed positions."""
 
-from collections import OrderedDict
+import heapq
 
 
 class HeldOffsets:
     """The offsets of one topic partition that something still needs, and the position to be committed for it.
 
-    Offsets are held in rising order and released in any. One offset may be held several times.
+    Offsets are held and released in any order. One offset may be held several times.
     """
 
-    __slots__ = ("_counts", "next_offset")
+    __slots__ = ("_counts", "_oldest", "next_offset")
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[int, int] = OrderedDict()
+        self._counts: dict[int, int] = {}
+        self._oldest: list[int] = []
         self.next_offset = 0
 
     def __len__(self) -> int:
@@ -20,7 +21,10 @@ class HeldOffsets:
 
     def hold(self, offset: int) -> None:
         """Need the record until it is released as often as it was held."""
-        self._counts[offset] = self._counts.get(offset, 0) + 1
+        count = self._counts.get(offset, 0)
+        self._counts[offset] = count + 1
+        if not count:
+            heapq.heappush(self._oldest, offset)
 
     def release(self, offset: int) -> None:
         """Need the record once less."""
@@ -33,4 +37,7 @@ class HeldOffsets:
     @property
     def committable(self) -> int:
         """The oldest offset still needed; the next one to be read when none is."""
-        return next(iter(self._counts), self.next_offset)
+        oldest = self._oldest
+        while oldest and oldest[0] not in self._counts:
+            heapq.heappop(oldest)
+        return oldest[0] if oldest else self.next_offset

@@ -7,19 +7,57 @@ again.
 
 from collections.abc import Callable, Collection, Mapping
 
-from dfml.headers import Identity, identity
+from dfml.headers import ERROR_KIND, PARENTS, Identity, identity
 from dfml.log.base import Log
-from dfml.record import TopicName, TopicPartition
+from dfml.record import Record, TopicName, TopicPartition
 
 CLOCK_MARGIN_MS = 5_000
 """How far the clocks that stamp two topics may be apart."""
 READ_RECORDS = 2_000
 
 
+class Sent:
+    """What an earlier owner of a partition number has written: results, errors and drops, each with its parents."""
+
+    __slots__ = ("_failed", "_parents")
+
+    def __init__(self) -> None:
+        self._parents: dict[tuple[TopicName, Identity], set[bytes]] = {}
+        self._failed: set[tuple[str, int, str]] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._parents)
+
+    def __contains__(self, result: tuple[TopicName, Identity]) -> bool:
+        """Whether a record of this topic and identity was written."""
+        return result in self._parents
+
+    def add(self, record: Record) -> None:
+        """Take note of a record of a sink, of the errors or of the fates."""
+        own = identity(record)
+        self._parents.setdefault((record.topic, own), set()).update((record.header(PARENTS) or b"").split(b","))
+        if record.header(ERROR_KIND) is not None:
+            self._failed.add((own.pipeline, own.version, own.request))
+
+    def update(self, other: "Sent") -> None:
+        """Take note of everything that another one knows."""
+        for result, parents in other._parents.items():
+            self._parents.setdefault(result, set()).update(parents)
+        self._failed |= other._failed
+
+    def parents(self, topic: TopicName, own: Identity) -> Collection[bytes] | None:
+        """Return the parents of the records of this topic and identity, as their header spells them, if any."""
+        return self._parents.get((topic, own))
+
+    def has_failed(self, pipeline: str, version: int, request: str) -> bool:
+        """Return whether an error was written for the request."""
+        return (pipeline, version, request) in self._failed
+
+
 def already_written(
     log: Log, starts: Mapping[TopicPartition, int], sinks: Callable[[], Collection[TopicName]]
-) -> dict[int, set[tuple[TopicName, Identity]]]:
-    """Return, for each partition number, the (topic, identity) of the sinks' records that matter.
+) -> dict[int, Sent]:
+    """Return, for each partition number, the sinks' records that matter.
 
     Parameters
     ----------
@@ -55,17 +93,18 @@ def _first_timestamp(log: Log, place: TopicPartition, start: int) -> int | None:
         reader.close()
 
 
-def _tails(log: Log, sinks: Collection[TopicName], partition: int, since_ms: int) -> set[tuple[TopicName, Identity]]:
+def _tails(log: Log, sinks: Collection[TopicName], partition: int, since_ms: int) -> Sent:
     places = [TopicPartition(topic, partition) for topic in sinks]
     ends = log.end(places)
     begins = {place: offset for place, offset in log.offsets_at(places, since_ms).items() if offset < ends[place]}
-    found: set[tuple[TopicName, Identity]] = set()
+    found = Sent()
     reader = log.reader()
     try:
         reader.assign(begins)
         while any(position < ends[place] for place, position in reader.positions().items()):
             batch = reader.poll(READ_RECORDS, 1.0)
-            found.update((record.topic, identity(record)) for record in batch)
+            for record in batch:
+                found.add(record)
     finally:
         reader.close()
     return found

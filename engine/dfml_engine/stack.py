@@ -184,12 +184,20 @@ class Stack:
                 self.gateway.load(topology)
                 status = PartStatus("Pipeline", spec.name, spec.version, ENGINE_PART, True, "")
             case _:
-                status = PartStatus(
-                    spec.kind, spec.name, spec.version, ENGINE_PART, False, "experiments do not run yet"
-                )
+                status = self._load_experiment(spec)
         self.registry.statuses[spec.kind, spec.name, status.part] = status
         self.loop.submit(Outcome(appends=[status.to_append(self.topics)]))
         self._refresh_readiness(spec.kind, spec.name)
+
+    def _load_experiment(self, spec: LoadedSpec) -> PartStatus:
+        experiment = spec.experiment.spec
+        if experiment.resource_type == "pipeline":
+            self.gateway.load_experiment(spec.name, experiment)
+        else:
+            self.models.load_experiment(spec.name, experiment)
+            if experiment.mirror is not None:
+                self.engine.account_for_mirror(experiment.mirror.name)
+        return PartStatus(spec.kind, spec.name, spec.version, ENGINE_PART, True, "")
 
     def spec_unloaded(self, kind: str, name: str) -> None:
         """Take a resource from the parts that serve it."""
@@ -198,6 +206,9 @@ class Stack:
         elif kind == "Pipeline":
             self.gateway.unload(name)
             self.engine.unload(name, self._clock())
+        else:
+            self.gateway.unload_experiment(name)
+            self.models.unload_experiment(name)
         self._refresh_readiness(kind, name)
 
     def _refresh_readiness(self, kind: str, name: str) -> None:

@@ -7,17 +7,19 @@ whose positions may have moved.
 
 import heapq
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import count
 
 from dfml import headers as h
 from dfml.errors import PayloadError
-from dfml.headers import Identity
+from dfml.headers import Identity, identity
 from dfml.record import Append, Record, TopicName
+from dfml.spec.schema import Join
 from dfml_engine.firing import Decision, decide
 from dfml_engine.flow import Arrival, Ending, Flow, Gathering
 from dfml_engine.held import HeldOffsets
 from dfml_engine.payloads import join_payload, parse, undecodable
+from dfml_engine.recovery import Sent
 from dfml_engine.topology import OUTPUT, Feed, FiringRule, Topology
 from dfml_engine.writing import Failure, Writer
 
@@ -36,15 +38,15 @@ class Task:
     ----------
     writer : Writer
         Makes the records.
-    already : set of (TopicName, Identity)
-        What an earlier owner of the partition number had sent on; such a firing is not written again.
+    already : Sent
+        What an earlier owner of the partition number had written; it is not written again.
     """
 
-    def __init__(self, writer: Writer, already: set[tuple[TopicName, Identity]] | None = None) -> None:
+    def __init__(self, writer: Writer, already: Sent | None = None) -> None:
         self.appends: list[Append] = []
         self.touched: set[TopicName] = set()
         self._held: dict[TopicName, HeldOffsets] = defaultdict(HeldOffsets)
-        self.already = already or set()
+        self.already = Sent() if already is None else already
         self._writer = writer
         self._flows: OrderedDict[FlowKey, Flow] = OrderedDict()
         self._finished: OrderedDict[FlowKey, None] = OrderedDict()
@@ -93,7 +95,7 @@ class Task:
         if flow is None or rule is None:
             return
         flow.failed = True
-        self._give_up_dependants(flow, rule, record, {"outputs"})
+        self._give_up_dependants(flow, rule, [record], {"outputs"})
         self._forget_if_complete(flow)
 
     def close_windows(self, now_ms: int) -> None:
@@ -125,6 +127,9 @@ class Task:
     def _fill(self, flow: Flow, feed: Feed, visit: int, arrival: Arrival) -> None:
         rule = flow.topology.rules[feed.rule]
         key = (rule.index, visit)
+        if self.already and (parents := self._sent(flow, rule, visit)) is not None:
+            self._pass_over(flow, feed, visit, arrival, parents)
+            return
         ended = flow.ended.get(key)
         if ended is not None:
             self._drop(arrival.record, rule, ended.value)
@@ -137,6 +142,36 @@ class Task:
             self._fire(flow, rule, visit, [(feed.slot, arrival)], [arrival])
         else:
             self._gather(flow, self._gathering(flow, rule, visit), feed.slot, arrival)
+
+    def _sent(self, flow: Flow, rule: FiringRule, visit: int) -> Collection[bytes] | None:
+        """Return the parents of what an earlier owner had written for the rule, or None when it had not."""
+        own = self._identity(flow, rule, visit)
+        return self.already.parents(rule.sink, own) or self.already.parents(self._writer.topics.errors, own)
+
+    def _pass_over(self, flow: Flow, feed: Feed, visit: int, arrival: Arrival, parents: Collection[bytes]) -> None:
+        """Take a record for a rule that had fired before: it was used then, or it comes too late."""
+        rule, record, key = flow.topology.rules[feed.rule], arrival.record, (feed.rule, visit)
+        was_used = self._writer.parents([record], record.partition) in parents
+        if not was_used:
+            late = {Join.ANY: "superseded", Join.OUTER: Ending.CLOSED.value}
+            self._drop(record, rule, late.get(rule.join, Ending.FIRED.value))
+        if rule.join is not Join.ANY or key in flow.ended:
+            flow.ended.setdefault(key, Ending.FIRED)
+            return
+        gathering = self._gathering(flow, rule, visit)
+        gathering.fired = True
+        self._note_arrival(flow, gathering, feed.slot, record.timestamp_ms)
+        if was_used:
+            gathering.arrivals[feed.slot] = arrival
+            self.hold(record)
+        self._end_if_resolved(flow, gathering)
+
+    def _note_arrival(self, flow: Flow, gathering: Gathering, slot: int, now_ms: int) -> None:
+        """Fill the slot; the first one opens the window."""
+        if not gathering.arrived:
+            gathering.close_ms = now_ms + gathering.rule.window_ms
+            heapq.heappush(self._windows, (gathering.close_ms, next(self._order), flow, gathering))
+        gathering.arrived |= 1 << slot
 
     def _wanted_here(self, flow: Flow, rule: FiringRule, slot: int, visit: int, arrival: Arrival) -> bool:
         """Whether the record has the wanted tensors; otherwise it is dropped and its slot stays empty for ever."""
@@ -154,7 +189,7 @@ class Task:
             return True
         self._drop(arrival.record, rule, "filtered", missing)
         flow.lacks += missing
-        self._lose(flow, rule, visit, slot, arrival.record, missing)
+        self._lose(flow, rule, visit, slot, [arrival.record], missing)
         return False
 
     def _gathering(self, flow: Flow, rule: FiringRule, visit: int) -> Gathering:
@@ -178,30 +213,33 @@ class Task:
             self._drop(arrival.record, rule, "superseded")
             self._end_if_resolved(flow, gathering)
             return
-        if not gathering.arrived:
-            gathering.close_ms = arrival.record.timestamp_ms + rule.window_ms
-            heapq.heappush(self._windows, (gathering.close_ms, next(self._order), flow, gathering))
-        gathering.arrived |= bit
+        self._note_arrival(flow, gathering, slot, arrival.record.timestamp_ms)
         gathering.arrivals[slot] = arrival
         self.hold(arrival.record)
         self._decide(flow, gathering)
 
     def _lose(
-        self, flow: Flow, rule: FiringRule, visit: int, slot: int, record: Record, missing: Sequence[str]
+        self, flow: Flow, rule: FiringRule, visit: int, slot: int, causes: Sequence[Record], missing: Sequence[str]
     ) -> None:
-        """Take note that a slot will never be filled."""
+        """Take note that a slot will never be filled; what that follows from is needed until the rule has ended."""
         key = (rule.index, visit)
         if key in flow.ended:
+            return
+        if self.already and rule.join is not Join.ANY and self._sent(flow, rule, visit) is not None:
+            flow.ended[key] = Ending.FIRED
             return
         gathering = self._gathering(flow, rule, visit)
         gathering.never |= 1 << slot
         gathering.missing += missing
+        gathering.causes += causes
+        for record in causes:
+            self.hold(record)
         if gathering.fired:
             self._end_if_resolved(flow, gathering)
         else:
-            self._decide(flow, gathering, record)
+            self._decide(flow, gathering)
 
-    def _decide(self, flow: Flow, gathering: Gathering, cause: Record | None = None, *, closed: bool = False) -> None:
+    def _decide(self, flow: Flow, gathering: Gathering, *, closed: bool = False) -> None:
         match decide(gathering.rule, gathering.arrived, gathering.never, closed=closed):
             case Decision.FIRE:
                 gathering.fired = True
@@ -209,7 +247,7 @@ class Task:
                 self._drop_unused(gathering)
                 self._end_if_resolved(flow, gathering)
             case Decision.DROP:
-                self._give_up(flow, gathering, Ending.CLOSED if closed else Ending.IMPOSSIBLE, cause)
+                self._give_up(flow, gathering, Ending.CLOSED if closed else Ending.IMPOSSIBLE)
             case Decision.WAIT:
                 pass
 
@@ -233,6 +271,8 @@ class Task:
         if flow.gatherings.pop(key, None) is not None:
             for arrival in gathering.arrivals.values():
                 self.release(arrival.record)
+            for record in gathering.causes:
+                self.release(record)
 
     def _drop_unused(self, gathering: Gathering) -> None:
         """Drop the arrivals that an ``any`` join did not use because it waited for its trigger."""
@@ -241,27 +281,27 @@ class Task:
             if id(arrival) not in used:
                 self._drop(arrival.record, gathering.rule, "superseded")
 
-    def _give_up(self, flow: Flow, gathering: Gathering, ending: Ending, cause: Record | None) -> None:
+    def _give_up(self, flow: Flow, gathering: Gathering, ending: Ending) -> None:
         rule, arrivals, lacking = gathering.rule, list(gathering.arrivals.values()), gathering.lacking()
         for arrival in arrivals:
             self._drop(arrival.record, rule, ending.value, lacking)
         flow.lacks = flow.lacks or list(lacking)
         self._end(flow, gathering, ending)
-        witness = cause or arrivals[0].record
+        causes = [*(arrival.record for arrival in arrivals), *gathering.causes]
         # In a cyclic pipeline another visit may still bring the output.
         if rule.step == OUTPUT and rule.sink_port == "outputs" and not flow.topology.cyclic:
-            self._tell_caller(flow, rule, ending, witness)
-        self._give_up_dependants(flow, rule, witness, {"inputs", "outputs"})
+            self._tell_caller(flow, rule, ending, causes)
+        self._give_up_dependants(flow, rule, causes, {"inputs", "outputs"})
 
-    def _give_up_dependants(self, flow: Flow, rule: FiringRule, cause: Record, ports: set[str]) -> None:
+    def _give_up_dependants(self, flow: Flow, rule: FiringRule, causes: Sequence[Record], ports: set[str]) -> None:
         if flow.topology.cyclic:
             return
         for feed in flow.topology.dependants[rule.index]:
             dependant = flow.topology.rules[feed.rule]
             if dependant.slots[feed.slot].port in ports:
-                self._lose(flow, dependant, 0, feed.slot, cause, ())
+                self._lose(flow, dependant, 0, feed.slot, causes, ())
 
-    def _tell_caller(self, flow: Flow, rule: FiringRule, ending: Ending, witness: Record) -> None:
+    def _tell_caller(self, flow: Flow, rule: FiringRule, ending: Ending, causes: Sequence[Record]) -> None:
         """Write the error that answers a request which can have no output any more."""
         if flow.failed:
             return
@@ -272,7 +312,7 @@ class Task:
         why = "is not in the request" if from_caller else why
         text = f"pipeline '{name}' has no output for this request: {', '.join(dict.fromkeys(flow.lacks))} {why}"
         failure = Failure("no_output", text, 400 if from_caller else 500)
-        self._write_failure(flow, rule, 0, failure, [witness])
+        self._write_failure(flow, rule, 0, failure, causes[-1:])
 
     def _fail_rule(self, flow: Flow, rule: FiringRule, visit: int, failure: Failure, arrivals: list[Arrival]) -> None:
         gathering = flow.gatherings.get((rule.index, visit)) or Gathering(rule, visit)
@@ -280,7 +320,7 @@ class Task:
         flow.failed = True
         records = [arrival.record for arrival in arrivals]
         self._write_failure(flow, rule, visit, failure, records)
-        self._give_up_dependants(flow, rule, records[0], {"inputs", "outputs"})
+        self._give_up_dependants(flow, rule, records, {"inputs", "outputs"})
 
     def _write_failure(
         self, flow: Flow, rule: FiringRule, visit: int, failure: Failure, parents: Sequence[Record]
@@ -296,8 +336,6 @@ class Task:
         """Write the rule's result: the payload of ``data``, with everything in ``used`` as its parents."""
         if visit > flow.topology.max_step_revisits and flow.topology.cyclic:
             self._fail_rule(flow, rule, visit, _too_many_visits(flow.topology, rule), used)
-            return
-        if self.already and (rule.sink, self._identity(flow, rule, visit)) in self.already:
             return
         try:
             value = join_payload(flow, rule, data)
@@ -316,6 +354,11 @@ class Task:
         return Identity(topology.pipeline, topology.version, rule.step, flow.request.decode(errors="replace"), visit)
 
     def _drop(self, record: Record, rule: FiringRule, reason: str, missing: Sequence[str] = ()) -> None:
+        if self.already:
+            own = identity(record)._replace(step=rule.step, visit=0)
+            dropped = self.already.parents(self._writer.topics.fates, own) or ()
+            if self._writer.parents([record], record.partition) in dropped:
+                return
         self.appends.append(self._writer.drop(record, rule.step, reason, missing))
 
     # -- flows --------------------------------------------------------------------------------------------------------
@@ -326,6 +369,7 @@ class Task:
         flow = self._flows.get(key)
         if flow is None and key not in self._finished:
             flow = self._flows[key] = Flow(topology, record.key, _headers(topology, record), record.timestamp_ms)
+            flow.failed = self.already.has_failed(*key[:2], record.key.decode(errors="replace"))
         return flow
 
     def _forget_if_complete(self, flow: Flow) -> None:
@@ -345,6 +389,8 @@ class Task:
                 flow.born_ms = now_ms
                 self._flows.move_to_end(key)
             else:
+                for gathering in list(flow.gatherings.values()):
+                    self._end(flow, gathering, Ending.IMPOSSIBLE)
                 del self._flows[key]
 
 

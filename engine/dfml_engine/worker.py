@@ -6,21 +6,18 @@ writes the outcome is none of its business: the event loop of :mod:`dfml_engine.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from dfml import headers as h
 from dfml.log.base import Log
 from dfml.record import Record, TopicName, TopicPartition
 from dfml.topics import Topics
 from dfml_engine.outcome import Outcome
-from dfml_engine.recovery import already_written
+from dfml_engine.recovery import Sent, already_written
 from dfml_engine.registry import LoadedSpec
 from dfml_engine.task import FLOW_AGE_MS, Task
 from dfml_engine.topology import Topology, compile_pipeline
 from dfml_engine.writing import Failure, Writer
-
-if TYPE_CHECKING:
-    from dfml.headers import Identity
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +61,9 @@ class EngineWorker:
         self._newest: dict[str, Topology] = {}
         self._retiring: list[tuple[int, tuple[bytes, bytes]]] = []
         self._tasks: dict[int, Task] = {}
-        self._already: dict[int, set[tuple[TopicName, Identity]]] = {}
+        self._already: dict[int, Sent] = {}
         self._external: dict[tuple[TopicName, str], list[Topology]] = {}
+        self._mirrors: frozenset[TopicName] = frozenset()
         self._read: frozenset[TopicName] = frozenset({topics.errors})
         self._unclaimed: list[Record] = []
 
@@ -81,6 +79,11 @@ class EngineWorker:
             self._newest[spec.name] = topology
         self._read |= self._topics_of(topology)
         return topology
+
+    def account_for_mirror(self, model: str) -> None:
+        """Read a mirror's answers too: no rule does, and each must have its fate."""
+        self._mirrors |= {self._topics.model_outputs(model)}
+        self._read |= self._mirrors
 
     def unload(self, name: str, now_ms: int) -> None:
         """Accept nothing new from other pipelines; requests under way finish, then the pipeline is forgotten."""
@@ -107,16 +110,16 @@ class EngineWorker:
         return self._read
 
     def sinks(self) -> frozenset[TopicName]:
-        """Return every topic that a rule writes, and the errors."""
+        """Return every topic that a rule writes, the errors and the fates."""
         rules = (rule for topology in self._topologies.values() for rule in topology.rules)
-        return frozenset({rule.sink for rule in rules} | {self._topics.errors})
+        return frozenset({rule.sink for rule in rules} | {self._topics.errors, self._topics.fates})
 
     # -- records ------------------------------------------------------------------------------------------------------
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Learn what was sent on already for the records that will be read again."""
         for partition, found in already_written(log, starts, self.sinks).items():
-            self._already.setdefault(partition, set()).update(found)
+            self._already.setdefault(partition, Sent()).update(found)
 
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Fire what the records make ready; a record that cannot be handled goes to the errors topic."""
@@ -160,7 +163,8 @@ class EngineWorker:
     def _claim_later(self, task: Task, record: Record, name: bytes | None) -> None:
         """Keep a record whose pipeline version is not known yet; without a pipeline's name it is nobody's."""
         if name is None:
-            task.appends.append(self._writer.drop(record, "", "no pipeline header"))
+            mirrored = record.header(h.MIRROR_OF) is not None
+            task.appends.append(self._writer.drop(record, "", "mirror" if mirrored else "no pipeline header"))
         else:
             task.hold(record)
             self._unclaimed.append(record)
@@ -205,14 +209,14 @@ class EngineWorker:
             _, key = self._retiring.pop(0)
             self._topologies.pop(key, None)
             kept = (self._topics_of(topology) for topology in self._topologies.values())
-            self._read = frozenset({self._topics.errors}).union(*kept)
+            self._read = self._mirrors.union({self._topics.errors}, *kept)
 
     # -- tasks --------------------------------------------------------------------------------------------------------
 
     def _task(self, partition: int) -> Task:
         task = self._tasks.get(partition)
         if task is None:
-            task = self._tasks[partition] = Task(self._writer, self._already.get(partition))
+            task = self._tasks[partition] = Task(self._writer, self._already.setdefault(partition, Sent()))
         return task
 
     def _collect(self, outcome: Outcome) -> None:

@@ -50,10 +50,14 @@ class SubmitOptions:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The core's receipt for a request: what :meth:`PipelineGatewayApi.result` and the others find it by."""
+    """The core's receipt for a request: what :meth:`PipelineGatewayApi.result` and the others find it by.
+
+    ``route`` names the candidate that an experiment chose; sent back by the caller it makes the choice sticky.
+    """
 
     pipeline: str
     request_id: str
+    route: str = ""
 
 
 class PipelineGatewayApi(Protocol):

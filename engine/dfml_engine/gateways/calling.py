@@ -17,8 +17,9 @@ from dfml.clock import Clock
 from dfml.errors import MissingTensorError, ModelError, PayloadError
 from dfml.inference.codec import decode_tensors, encode_response, read_message
 from dfml.inference.oip_pb2 import InferParameter, InferRequest
-from dfml.record import Append, Headers, Record
+from dfml.record import Append, Headers, Record, TopicName
 from dfml.topics import Topics
+from dfml_engine.routing import ROUTE_HEADER
 from dfml_engine.runtimes import Context, Runtime
 from dfml_engine.runtimes.base import Inputs, Tensors
 from dfml_engine.writing import Failure, Writer
@@ -28,10 +29,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The model that is called."""
+    """What is called: the step's model by name, the code that runs for it, and the route of an experiment, if any."""
 
     name: str
     runtime: Runtime
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +95,19 @@ class Caller:
         self, target: Target, record: Record, value: bytes, parents: Sequence[Record], times: Headers
     ) -> Append:
         made_from = (h.PARENTS, self._writer.parents(parents, record.partition))
-        headers = (*_kept(record), (h.STEP, target.name.encode()), made_from, *times)
+        headers = (*_kept(record, target.route), (h.STEP, target.name.encode()), made_from, *times)
         return Append(self._topics.model_outputs(target.name), record.partition, record.key, value, headers)
 
     def fail(self, record: Record, failure: Failure) -> Append:
         """Make the record on the errors topic for a call that failed or was never made."""
-        ref = self._topics.parse(record.topic)
-        return self._writer.failure(_kept(record), ref.name if ref else "", failure, [record])
+        return self._writer.failure(_kept(record), model_of(record, self._topics), failure, [record])
+
+    def copy(self, record: Record, topic: TopicName) -> Append:
+        """Make the copy of a model's input for its mirror: it belongs to no pipeline, so nothing waits for its end."""
+        kept = tuple(header for header in h.passed_on(record.headers) if header[0] not in {h.PIPELINE, h.VERSION})
+        made_from = (h.PARENTS, self._writer.parents([record], record.partition))
+        headers = (*kept, (h.MIRROR_OF, record.key), made_from)
+        return Append(topic, record.partition, record.key, record.value, headers)
 
     def _from_caller(self, record: Record) -> bool:
         """Whether what the caller sent is among what the model was given."""
@@ -180,8 +188,16 @@ def _times(record: Record, began_ms: int, service_us: int) -> Headers:
     return ((h.QUEUE_US, b"%d" % queue_us), (h.SERVICE_US, b"%d" % service_us))
 
 
-def _kept(record: Record) -> Headers:
-    """Return the headers that the answer inherits, its visit among them."""
+def model_of(record: Record, topics: Topics) -> str:
+    """Return the model whose input a record is."""
+    ref = topics.parse(record.topic)
+    return ref.name if ref else ""
+
+
+def _kept(record: Record, route: str = "") -> Headers:
+    """Return the headers that the answer inherits, its visit among them, with the route that it took."""
     visit = record.header(h.VISIT)
     kept = h.passed_on(record.headers)
+    if route:
+        kept = (*(header for header in kept if header[0] != ROUTE_HEADER), (ROUTE_HEADER, route.encode()))
     return kept if visit is None else (*kept, (h.VISIT, visit))

@@ -9,20 +9,22 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Self
 
 from dfml import headers as h
 from dfml.clock import Clock
 from dfml.errors import ModelError, PayloadError
-from dfml.headers import Identity, identity
+from dfml.headers import identity
 from dfml.log.base import Log
 from dfml.record import Append, Record, TopicName, TopicPartition
-from dfml.spec.schema import Batch
+from dfml.spec.schema import Batch, ExperimentSpec
 from dfml.topics import Topics
 from dfml_engine.gateways.batching import Batcher
-from dfml_engine.gateways.calling import Caller, Target, count_rows
+from dfml_engine.gateways.calling import Caller, Target, count_rows, model_of
+from dfml_engine.gateways.experiments import Experiments, Routed
 from dfml_engine.held import HeldOffsets
 from dfml_engine.outcome import Outcome
-from dfml_engine.recovery import already_written
+from dfml_engine.recovery import Sent, already_written
 from dfml_engine.registry import LoadedSpec, PartStatus
 from dfml_engine.runtimes import Runtime, load_runtime
 from dfml_engine.runtimes.base import RuntimeOptions
@@ -48,10 +50,14 @@ class ModelGatewayOptions:
 class _Hosted:
     """A loaded model (``runtime``), or why it could not be loaded (``problem``)."""
 
-    spec: LoadedSpec
     runtime: Runtime | None = None
     problem: str = ""
     pool: CallPool | None = None
+
+    @classmethod
+    def absent(cls, name: str) -> Self:
+        """Stand for a model that is not loaded."""
+        return cls(problem=f"model '{name}' is not loaded")
 
 
 class ModelGateway:
@@ -79,11 +85,12 @@ class ModelGateway:
         self._clock = clock
         self._caller = Caller(topics, clock)
         self._batcher = Batcher()
+        self._experiments = Experiments()
         self._batches: dict[tuple[TopicName, bytes, bytes], Batch] = {}
         self._models: dict[TopicName, _Hosted] = {}
         self._read: frozenset[TopicName] = frozenset()
         self._held: dict[TopicPartition, HeldOffsets] = defaultdict(HeldOffsets)
-        self._already: dict[int, set[tuple[TopicName, Identity]]] = {}
+        self._already: dict[int, Sent] = {}
         self._touched: set[TopicPartition] = set()
         self._calls: dict[int, PooledCall] = {}
         self._deadlines: list[tuple[int, int]] = []
@@ -93,7 +100,7 @@ class ModelGateway:
 
     def load(self, spec: LoadedSpec) -> PartStatus:
         """Load a model's code, in place of an earlier version, and say how that went."""
-        hosted = _Hosted(spec)
+        hosted = _Hosted()
         try:
             hosted.runtime = load_runtime(spec.model, self._options.runtime)
         except ModelError as error:
@@ -115,6 +122,14 @@ class ModelGateway:
             if rule.batch is not None:
                 self._batches[rule.sink, topology.pipeline.encode(), version] = rule.batch
 
+    def load_experiment(self, name: str, spec: ExperimentSpec) -> None:
+        """Share the requests of the experiment's default model among its candidates."""
+        self._experiments.load(name, spec)
+
+    def unload_experiment(self, name: str) -> None:
+        """Let the model have its own requests again."""
+        self._experiments.unload(name)
+
     def unload(self, name: str) -> None:
         """Forget a model; requests that still come for it fail."""
         hosted = self._models.get(self._topics.model_inputs(name))
@@ -131,7 +146,7 @@ class ModelGateway:
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Learn what was answered already for the records that will be read again."""
         for partition, found in already_written(log, starts, self._sinks).items():
-            self._already.setdefault(partition, set()).update(found)
+            self._already.setdefault(partition, Sent()).update(found)
 
     def _sinks(self) -> frozenset[TopicName]:
         models = [self._topics.parse(topic) for topic in self._read]
@@ -153,6 +168,8 @@ class ModelGateway:
 
     def _take(self, record: Record, outcome: Outcome) -> None:
         """Answer the record now, put it into the pool, or keep it for a batch."""
+        if self._experiments:
+            self._copy_to_mirror(record, outcome)
         batch = self._batch_of(record)
         if batch is None:
             self._call([record], outcome)
@@ -165,9 +182,21 @@ class ModelGateway:
             self._call([record], outcome)
             return
         self._hold(record)
-        key = (record.topic, record.header(h.PIPELINE), record.header(h.VERSION), signature)
+        key = (self._route(record).name, record.header(h.PIPELINE), record.header(h.VERSION), signature)
         for complete in self._batcher.add(key, record, n_rows, batch, self._clock()):
             self._call_gathered(complete, outcome)
+
+    def _copy_to_mirror(self, record: Record, outcome: Outcome) -> None:
+        mirror = self._route(record).mirror
+        if mirror is not None:
+            outcome.appends.append(self._caller.copy(record, self._topics.model_inputs(mirror)))
+
+    def _route(self, record: Record) -> Routed:
+        """Return the candidate whose code is called for the record: the model itself without an experiment."""
+        name = model_of(record, self._topics)
+        if not self._experiments or record.header(h.PIPELINE) is None:
+            return Routed(name)
+        return self._experiments.route(name, record.key.decode(errors="replace"), record.headers)
 
     def _batch_of(self, record: Record) -> Batch | None:
         if not self._batches:
@@ -180,7 +209,8 @@ class ModelGateway:
             self._release(record)
 
     def _call(self, records: Sequence[Record], outcome: Outcome) -> None:
-        hosted = self._models[records[0].topic]
+        routed = self._route(records[0])
+        hosted = self._models.get(self._topics.model_inputs(routed.name)) or _Hosted.absent(routed.name)
         now_ms = self._clock()
         in_time = [record for record in records if self._deadline(record, now_ms) > now_ms]
         if hosted.runtime is None:
@@ -189,10 +219,10 @@ class ModelGateway:
             return
         if len(in_time) < len(records):
             late = [record for record in records if record not in in_time]
-            outcome.appends += [self._caller.fail(record, _too_late(hosted.spec.name)) for record in late]
+            outcome.appends += [self._caller.fail(record, _too_late(routed.name)) for record in late]
         if not in_time:
             return
-        target = Target(hosted.spec.name, hosted.runtime)
+        target = Target(model_of(records[0], self._topics), hosted.runtime, routed.route)
         if hosted.pool is None:
             outcome.appends += self._caller.call(target, in_time)
         else:
@@ -202,8 +232,7 @@ class ModelGateway:
         already = self._already.get(record.partition)
         if not already:
             return False
-        ref = self._topics.parse(record.topic)
-        sinks = (self._topics.model_outputs(ref.name if ref else ""), self._topics.errors)
+        sinks = (self._topics.model_outputs(model_of(record, self._topics)), self._topics.errors)
         return any((sink, identity(record)) in already for sink in sinks)
 
     def _deadline(self, record: Record, now_ms: int) -> int:
@@ -247,8 +276,7 @@ class ModelGateway:
         was_running = call.give_up()
         if was_running is None:
             return
-        ref = self._topics.parse(call.records[0].topic)
-        name = ref.name if ref else ""
+        name = model_of(call.records[0], self._topics)
         text = f"model '{name}' did not return before the request's deadline"
         failure = Failure("timeout", text, 504) if was_running else _too_late(name)
         outcome.appends += [self._caller.fail(record, failure) for record in call.records]

@@ -6,17 +6,20 @@ under a used id is refused.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dfml import headers as h
 from dfml.clock import Clock
-from dfml.errors import DeadlineError, NotFoundError, OverloadedError
+from dfml.errors import DeadlineError, DfmlError, NotFoundError, OverloadedError
 from dfml.inference.oip_pb2 import InferRequest
 from dfml.log.base import Log
 from dfml.record import Append, Headers, Record, TopicName, TopicPartition
+from dfml.spec.schema import ExperimentSpec
 from dfml.topics import Topics
 from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
+from dfml_engine.gateways.experiments import SUFFIX, Experiments
 from dfml_engine.gateways.lookup import partition_of, read_at, read_range, search
 from dfml_engine.gateways.requests import (
     REMEMBER_MS,
@@ -31,9 +34,13 @@ from dfml_engine.gateways.requests import (
 )
 from dfml_engine.gateways.waiting import Whereabouts, waiting_for
 from dfml_engine.outcome import Outcome
+from dfml_engine.routing import ROUTE_HEADER
 from dfml_engine.topology import Topology
 from dfml_engine.writing import Writer
 
+logger = logging.getLogger(__name__)
+
+MIRROR_SUFFIX = "-mirror"
 FORGET_EVERY_MS = 10_000
 """How often requests that never ended are looked for."""
 
@@ -92,6 +99,7 @@ class PipelineGateway:
         self._loaded: dict[str, _Loaded] = {}
         self._statuses: dict[str, PipelineStatus] = {}
         self._requests = RequestTable()
+        self._experiments = Experiments()
         self._forget_at_ms = 0
         self._read: frozenset[TopicName] = frozenset({topics.errors})
         self._draining = False
@@ -123,8 +131,18 @@ class PipelineGateway:
         self._loaded.pop(pipeline, None)
         self._statuses.pop(pipeline, None)
 
+    def load_experiment(self, name: str, spec: ExperimentSpec) -> None:
+        """Share the requests of a pipeline, or those to the experiment by its name, among candidates."""
+        self._experiments.load(name, spec)
+        self._statuses[name + SUFFIX] = PipelineStatus(name + SUFFIX, 1, ready=True)
+
+    def unload_experiment(self, name: str) -> None:
+        """Let the pipeline have its own requests again."""
+        self._experiments.unload(name)
+        self._statuses.pop(name + SUFFIX, None)
+
     def pipelines(self) -> Mapping[str, PipelineStatus]:
-        """Return the pipelines by name."""
+        """Return the pipelines by name, and the experiments by theirs with the suffix ``.experiment``."""
         return self._statuses
 
     def ready(self) -> bool:
@@ -143,28 +161,39 @@ class PipelineGateway:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def submit(self, pipeline: str, request: InferRequest, options: SubmitOptions) -> Submission:
-        """Send a request on its way.
+        """Send a request on its way, and its copy to the mirror where an experiment wants one.
 
         Raises
         ------
         NotFoundError, ConflictError, OverloadedError
             As the interface says; a pipeline that is not ready yet is an OverloadedError too: it may be soon.
         """
+        request.id = options.request_id or request.id or new_request_id()
+        routed = self._experiments.route(pipeline, request.id, options.headers)
+        headers = options.headers
+        if routed.route:
+            headers = (*_without(headers, ROUTE_HEADER), (ROUTE_HEADER, routed.route.encode()))
+        self._enter(routed.name, request, headers, options.timeout_ms)
+        submission = Submission(routed.name, request.id, routed.route)
+        if routed.mirror is not None:
+            self._enter_copy(routed.mirror, request, headers)
+        return submission
+
+    def _enter(self, pipeline: str, request: InferRequest, given: Headers, timeout_ms: int | None) -> None:
+        """Put a request on the pipeline's inputs, unless it is the same request sent again."""
         loaded = self._admit(pipeline)
-        request_id = options.request_id or request.id or new_request_id()
-        request.id, request.model_name = request_id, pipeline
+        request.model_name = pipeline
         value = request.SerializeToString(deterministic=True)
-        key, digest = (pipeline, request_id), digest_of(value)
-        submission = Submission(pipeline, request_id)
+        key, digest = (pipeline, request.id), digest_of(value)
         if self._requests.knows(key, digest):
-            return submission
+            return
         now_ms = self._clock()
-        deadline_ms = None if options.timeout_ms is None else now_ms + options.timeout_ms
-        partition = partition_of(request_id, self._options.partitions)
+        deadline_ms = None if timeout_ms is None else now_ms + timeout_ms
+        partition = partition_of(request.id, self._options.partitions)
         opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms)
         self._requests.enter(opened)
-        headers = self._headers(loaded.topology, request_id, options.headers, deadline_ms)
-        entry = Append(self._topics.pipeline_inputs(pipeline), partition, request_id.encode(), value, headers)
+        headers = self._headers(loaded.topology, request.id, given, deadline_ms)
+        entry = Append(self._topics.pipeline_inputs(pipeline), partition, request.id.encode(), value, headers)
         answered = loaded.status.synchronous
         self._submit(
             Outcome(
@@ -173,7 +202,16 @@ class PipelineGateway:
                 refused=lambda error: self._refused(opened, error),
             )
         )
-        return submission
+
+    def _enter_copy(self, mirror: str, request: InferRequest, given: Headers) -> None:
+        """Send a copy to the mirror under an id of its own; what keeps it from going never harms the original."""
+        copied = InferRequest()
+        copied.CopyFrom(request)
+        copied.id = f"{request.id}{MIRROR_SUFFIX}"
+        try:
+            self._enter(mirror, copied, (*given, (h.MIRROR_OF, request.id.encode())), None)
+        except DfmlError as error:
+            logger.warning("request '%s' was not mirrored to '%s': %s", request.id, mirror, error)
 
     def _admit(self, pipeline: str) -> _Loaded:
         loaded = self._loaded.get(pipeline)
@@ -378,3 +416,7 @@ class PipelineGateway:
 def _tell(ended: Sequence[tuple[OpenRequest, Answer]]) -> None:
     for opened, answer in ended:
         opened.tell_answer(answer)
+
+
+def _without(headers: Headers, name: str) -> Headers:
+    return tuple(header for header in headers if header[0] != name)

@@ -24,7 +24,8 @@ from dfml.errors import (
 from dfml.inference.codec import read_message
 from dfml.inference.oip_pb2 import InferResponse
 from dfml.inference.rest_binary import JSON_LENGTH_HEADER, OutputForm, check_outputs, render_response
-from dfml_engine.gateways.api import Answer, Pending
+from dfml_engine.gateways.api import Answer, Pending, Submission
+from dfml_engine.routing import ROUTE_HEADER
 
 REQUEST_ID_KEY = "dfml.request_id"
 """Where a call's scope holds its request id, for the error that may follow."""
@@ -85,7 +86,9 @@ def _request_id_header(request: Request) -> dict[str, str]:
     return {"x-request-id": request_id} if request_id else {}
 
 
-async def send_answer(send: Send, answer: Answer, form: OutputForm, *, pipeline: str, body_id: str = "") -> None:
+async def send_answer(
+    send: Send, answer: Answer, form: OutputForm, *, submission: Submission, body_id: str = ""
+) -> None:
     """Send how a request ended, its outputs in the form that the caller wants.
 
     ``body_id`` is the id that stood in the request's body: it is the one returned in the answer's.
@@ -96,12 +99,13 @@ async def send_answer(send: Send, answer: Answer, form: OutputForm, *, pipeline:
         If the caller asked for an output that the answer does not have.
     """
     if answer.status != 200:
-        await _send(send, answer.status, error_body(answer.value.decode(errors="replace")), answer.request_id)
+        await _send(send, answer.status, error_body(answer.value.decode(errors="replace")), submission)
         return
+    pipeline = submission.pipeline
     try:
         response = read_message(InferResponse, answer.value)
     except PayloadError as error:
-        await _send(send, 500, error_body(f"pipeline {pipeline!r}: malformed answer: {error}"), answer.request_id)
+        await _send(send, 500, error_body(f"pipeline {pipeline!r}: malformed answer: {error}"), submission)
         return
     response.id = body_id or answer.request_id
     response.model_name = response.model_name or pipeline
@@ -109,17 +113,19 @@ async def send_answer(send: Send, answer: Answer, form: OutputForm, *, pipeline:
     try:
         body, json_bytes = render_response(response, form)
     except PayloadError as error:
-        await _send(send, 500, error_body(f"pipeline {pipeline!r}: malformed answer: {error}"), answer.request_id)
+        await _send(send, 500, error_body(f"pipeline {pipeline!r}: malformed answer: {error}"), submission)
         return
-    await _send(send, 200, body, answer.request_id, json_bytes=json_bytes)
+    await _send(send, 200, body, submission, json_bytes=json_bytes)
 
 
-async def _send(send: Send, status: int, body: bytes, request_id: str, *, json_bytes: int | None = None) -> None:
+async def _send(send: Send, status: int, body: bytes, submission: Submission, *, json_bytes: int | None = None) -> None:
     headers: list[tuple[bytes, bytes]] = [
         (b"content-type", b"application/json" if json_bytes is None else b"application/octet-stream"),
         (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", request_id.encode("latin-1", "replace")),
+        (b"x-request-id", submission.request_id.encode("latin-1", "replace")),
     ]
+    if submission.route:
+        headers.append((ROUTE_HEADER.encode(), submission.route.encode()))
     if json_bytes is not None:
         headers.append((JSON_LENGTH_HEADER.lower().encode(), b"%d" % json_bytes))
     if status == 503:
@@ -135,14 +141,16 @@ def pending_response(pipeline: str, pending: Pending) -> Response:
     return json_response(202, document, headers)
 
 
-def accepted_response(pipeline: str, request_id: str) -> Response:
+def accepted_response(submission: Submission) -> Response:
     """Answer 202: the request is on the log; ``Location`` is where its end can be asked for."""
     headers = {
-        "location": location(pipeline, request_id),
+        "location": location(submission.pipeline, submission.request_id),
         "preference-applied": "respond-async",
-        "x-request-id": request_id,
+        "x-request-id": submission.request_id,
     }
-    return json_response(202, {"id": request_id, "status": "pending", "waiting_for": []}, headers)
+    if submission.route:
+        headers[ROUTE_HEADER] = submission.route
+    return json_response(202, {"id": submission.request_id, "status": "pending", "waiting_for": []}, headers)
 
 
 def location(pipeline: str, request_id: str) -> str:

@@ -53,11 +53,11 @@ class InferCall:
         scope[REQUEST_ID_KEY] = submission.request_id
         if headers.respond_async:
             await self._gateway.accepted(submission)
-            await accepted_response(pipeline, submission.request_id)(scope, receive, send)
+            await accepted_response(submission)(scope, receive, send)
             return
         answer = await self._await_answer(submission, receive)
         if answer is not None:
-            await send_answer(send, answer, form, pipeline=pipeline, body_id=body_id)
+            await send_answer(send, answer, form, submission=submission, body_id=body_id)
 
     def _find(self, scope: Scope, headers: CallHeaders) -> str:
         status = find_pipeline(self._gateway.pipelines(), scope["path_params"], headers.routed_to)

@@ -31,10 +31,10 @@ def find_pipeline(
 
 
 def _not_loaded(asked: str, pipelines: Mapping[str, PipelineStatus]) -> str:
-    for kind in ("model", "experiment"):
-        name = asked.removesuffix(f".{kind}")
-        if name != asked:
-            return f"{kind} {name!r} cannot be called by itself: call a pipeline that has it"
+    if asked.endswith(".model"):
+        return f"model {asked.removesuffix('.model')!r} cannot be called by itself: call a pipeline that has it"
+    if asked.endswith(".experiment"):
+        return f"experiment {asked.removesuffix('.experiment')!r} is not loaded, or shares a model and not a pipeline"
     name = asked.removesuffix(".pipeline")
     meant = difflib.get_close_matches(name, pipelines, 1)
     hint = f"did you mean {meant[0]!r}?" if meant else f"loaded are: {', '.join(sorted(pipelines)) or 'none'}"

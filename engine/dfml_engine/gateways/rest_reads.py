@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dfml.inference.rest_binary import JSON_FORM
-from dfml_engine.gateways.api import Pending, PipelineGatewayApi, PipelineStatus
+from dfml_engine.gateways.api import Pending, PipelineGatewayApi, PipelineStatus, Submission
 from dfml_engine.gateways.rest_answer import json_response, pending_response, send_answer
 from dfml_engine.gateways.rest_call import read_headers
 from dfml_engine.gateways.rest_names import find_pipeline
@@ -86,4 +86,4 @@ class LookupCall:
         if isinstance(found, Pending):
             await pending_response(pipeline, found)(scope, receive, send)
         else:
-            await send_answer(send, found, JSON_FORM, pipeline=pipeline)
+            await send_answer(send, found, JSON_FORM, submission=Submission(pipeline, found.request_id))
