@@ -1,8 +1,9 @@
-"""Headers as one blob: under a microsecond for eight headers, because the names of a stream's records repeat.
+"""Headers as one blob: under a microsecond for eight headers, because the records of a stream are alike.
 
-The blob is ``width (1 byte) | size of the names (4 bytes) | names | length of each value | values``. The names are
-a JSON array: it is built once per distinct sequence of names and remembered, so its encoding need not be quick. The
-lengths are one byte each where all values are shorter than 256 bytes (width 1), else four (width 4), little endian.
+The blob is a head and the values, one after the other. The head is ``its size (4 bytes) | width (1 byte) | names |
+length of each value``: the names as a JSON array, the lengths in one byte each where all values are shorter than 256
+bytes (width 1), else in four (width 4), little endian. Names are spelled, and heads understood, once for every
+distinct one and then remembered.
 """
 
 import json
@@ -10,12 +11,12 @@ import struct
 
 from dfml.record import Headers
 
-_REMEMBERED_NAMES = 4096
-"""Sequences of names kept on either side; callers choose names, so the memory for them must have a bound."""
-_PREFIX = struct.Struct("<BI")
+_REMEMBERED = 4096
+"""What is remembered on either side at most: callers choose names and lengths, so there must be a bound."""
+_SIZE = struct.Struct("<I")
 
-_prefix_of: dict[tuple[str, ...], bytes] = {}
-_names_of: dict[bytes, tuple[str, ...]] = {}
+_starts: dict[tuple[str, ...], tuple[bytes, bytes]] = {}
+_heads: dict[bytes, tuple[tuple[str, ...], struct.Struct]] = {}
 
 
 def encode_headers(headers: Headers) -> bytes:
@@ -23,47 +24,43 @@ def encode_headers(headers: Headers) -> bytes:
     if not headers:
         return b""
     names, values = zip(*headers, strict=True)
-    prefix = _prefix_of.get(names)
-    if prefix is None:
-        prefix = _remember_prefix(names)
+    starts = _starts.get(names) or _remember_starts(names)
     try:
-        return prefix + bytes(map(len, values)) + b"".join(values)
+        return starts[0] + bytes(map(len, values)) + b"".join(values)
     except ValueError:  # a value of 256 bytes or more
-        lengths = struct.pack(f"<{len(values)}I", *map(len, values))
-        return b"".join((b"\x04", prefix[1:], lengths, *values))
+        return b"".join((starts[1], struct.pack(f"<{len(values)}I", *map(len, values)), *values))
 
 
 def decode_headers(blob: bytes) -> Headers:
     """Undo :func:`encode_headers`; a blob that was not written by it has no promised outcome."""
     if not blob:
         return ()
-    width, size = _PREFIX.unpack_from(blob)
-    at = _PREFIX.size + size
-    spelled = blob[_PREFIX.size : at]
-    names = _names_of.get(spelled)
-    if names is None:
-        names = _remember_names(spelled)
-    end = at + width * len(names)
-    lengths = blob[at:end] if width == 1 else struct.unpack(f"<{len(names)}I", blob[at:end])
-    headers = []
-    for name, length in zip(names, lengths, strict=True):
-        at, end = end, end + length
-        headers.append((name, blob[at:end]))
-    return tuple(headers)
+    size = _SIZE.unpack_from(blob)[0]
+    head = blob[:size]
+    names, values = _heads.get(head) or _remember_head(head)
+    return tuple(zip(names, values.unpack_from(blob, size), strict=True))
 
 
-def _remember_prefix(names: tuple[str, ...]) -> bytes:
+def _remember_starts(names: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """Return what a head begins with, for narrow and for wide lengths."""
     spelled = json.dumps(names, separators=(",", ":")).encode()
-    prefix = _PREFIX.pack(1, len(spelled)) + spelled
-    if len(_prefix_of) >= _REMEMBERED_NAMES:
-        _prefix_of.clear()
-    _prefix_of[names] = prefix
-    return prefix
+    narrow, wide = (
+        _SIZE.pack(_SIZE.size + 1 + len(spelled) + width * len(names)) + bytes([width]) + spelled for width in (1, 4)
+    )
+    if len(_starts) >= _REMEMBERED:
+        _starts.clear()
+    _starts[names] = narrow, wide
+    return narrow, wide
 
 
-def _remember_names(spelled: bytes) -> tuple[str, ...]:
-    names = tuple(str(name) for name in json.loads(spelled))
-    if len(_names_of) >= _REMEMBERED_NAMES:
-        _names_of.clear()
-    _names_of[spelled] = names
-    return names
+def _remember_head(head: bytes) -> tuple[tuple[str, ...], struct.Struct]:
+    """Return the names of a head and where its values lie."""
+    width = head[_SIZE.size]
+    names, end = json.JSONDecoder().raw_decode(head[_SIZE.size + 1 :].decode("latin-1"))
+    lengths = head[_SIZE.size + 1 + end :]
+    sizes = lengths if width == 1 else struct.unpack(f"<{len(names)}I", lengths)
+    understood = tuple(names), struct.Struct("".join(f"{size}s" for size in sizes))
+    if len(_heads) >= _REMEMBERED:
+        _heads.clear()
+    _heads[head] = understood
+    return understood

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from dfml.clock import Clock
@@ -14,12 +15,22 @@ from dfml.log.header_blob import encode_headers
 from dfml.log.sqlite_catalogue import TOPICS_CHANGED, Catalogue
 from dfml.log.sqlite_fence import Fence
 from dfml.log.sqlite_file import OFFSET_BITS, Durability, connect, prepare, translate
-from dfml.record import Append, Record, TopicPartition
+from dfml.record import Append, Record, TopicName, TopicPartition
 
 INSERT_RECORDS = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)"
 MOVE_ENDS = "UPDATE marks SET changed = ?, at = ?, newest_ms = ? WHERE changed = ? AND tp = ? AND grp = 0"
 MOVE_COMMITS = "UPDATE marks SET changed = ?, at = ? WHERE changed = ? AND tp = ? AND grp = ?"
 INSERT_COMMITS = "INSERT INTO marks VALUES (?, ?, ?, ?, 0)"
+
+
+@dataclass(slots=True)
+class _End:
+    """The end of a topic partition while a unit moves it; ``changed`` is the transaction that moved it before."""
+
+    tp: int
+    changed: int
+    at: int
+    newest_ms: int
 
 
 class Writer:
@@ -161,27 +172,29 @@ class Writer:
 
     def _insert(self, appends: Sequence[Append], changed: int) -> list[Record]:
         known, now_ms = self.known, self._clock()
-        ends: dict[int, list[int]] = {}
+        ends: dict[tuple[TopicName, int], _End] = {}
         rows, records = [], []
         for append in appends:
-            topic, partition = append.topic, append.partition
-            tp = known.ids.get((topic, partition)) or known.tp(TopicPartition(topic, partition))
-            end = ends.get(tp)
+            place = topic, partition = append.topic, append.partition
+            end = ends.get(place)
             if end is None:
-                ends[tp] = end = [*known.ends[tp]]
-            offset = end[1]
-            end[1] = offset + 1
+                tp = known.ids.get(place) or known.tp(TopicPartition(topic, partition))
+                ends[place] = end = _End(tp, *known.ends[tp])
+            offset = end.at
+            end.at = offset + 1
             timestamp_ms = now_ms if append.timestamp_ms is None else append.timestamp_ms
-            lead_ms = end[2] - timestamp_ms
+            lead_ms = end.newest_ms - timestamp_ms
             if lead_ms < 0:
-                end[2], lead_ms = timestamp_ms, 0
-            headers = encode_headers(append.headers)
-            rows.append((tp << OFFSET_BITS | offset, timestamp_ms, lead_ms, append.key, append.value, headers))
-            records.append(Record(topic, partition, offset, append.key, append.value, append.headers, timestamp_ms))
+                end.newest_ms, lead_ms = timestamp_ms, 0
+            key, value, headers = append.key, append.value, append.headers
+            record_id = end.tp << OFFSET_BITS | offset
+            rows.append((record_id, timestamp_ms, lead_ms, key, value, encode_headers(headers)))
+            records.append(Record(topic, partition, offset, key, value, headers, timestamp_ms))
         self._cursor.executemany(INSERT_RECORDS, rows)
-        self._cursor.executemany(MOVE_ENDS, [(changed, at, ms, old, tp) for tp, (old, at, ms) in ends.items()])
-        for tp, (_, at, newest_ms) in ends.items():
-            known.ends[tp] = changed, at, newest_ms
+        moves = [(changed, end.at, end.newest_ms, end.changed, end.tp) for end in ends.values()]
+        self._cursor.executemany(MOVE_ENDS, moves)
+        for end in ends.values():
+            known.ends[end.tp] = changed, end.at, end.newest_ms
         known.seen = changed
         return records
 

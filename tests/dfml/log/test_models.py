@@ -178,6 +178,6 @@ class GroupAgainstClock(RuleBasedStateMachine):
 
 
 TestLogAgainstModel = LogAgainstModel.TestCase
-TestLogAgainstModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestLogAgainstModel.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 TestGroupAgainstClock = GroupAgainstClock.TestCase
-TestGroupAgainstClock.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestGroupAgainstClock.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
