@@ -1,4 +1,4 @@
-"""How a model's code is called: Python callables; more kinds of runtime stand beside them."""
+"""How a model's code is called: Python callables, scikit-learn artefacts, models on other servers."""
 
 from dfml_engine.runtimes.base import Context, Runtime, load_runtime
 

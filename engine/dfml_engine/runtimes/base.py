@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfml.errors import ModelError
+from dfml.spec.rules import STORAGE_FORMS
 from dfml.spec.schema import Model
 
 Array = NDArray[np.generic] | NDArray[np.object_]
@@ -66,10 +67,25 @@ def load_runtime(model: Model, options: RuntimeOptions) -> Runtime:
     ModelError
         If the code cannot be found, imported or loaded, or no runtime serves its ``storageUri``.
     """
-    from dfml_engine.runtimes.python import PythonRuntime  # noqa: PLC0415  (a runtime is imported where it is used)
-
+    # A runtime is imported where it is used: no model pays for the libraries of the others.
     uri = model.spec.storage_uri
-    if uri.startswith("python:"):
-        return PythonRuntime.load(model, options)
-    msg = f"model '{model.name}': no runtime for storageUri {uri!r}; expected python:package.module:Name"
-    raise ModelError(msg)
+    match uri.partition(":")[0] if ":" in uri.partition("/")[0] else "file":
+        case "python":
+            from dfml_engine.runtimes.python import PythonRuntime  # noqa: PLC0415
+
+            return PythonRuntime.load(model, options)
+        case "file":
+            from dfml_engine.runtimes.sklearn import SklearnRuntime  # noqa: PLC0415
+
+            return SklearnRuntime.load(model, options)
+        case "oip+http":
+            from dfml_engine.runtimes.remote_rest import RestRuntime  # noqa: PLC0415
+
+            return RestRuntime.load(model, options)
+        case "oip+grpc":
+            from dfml_engine.runtimes.remote_grpc import GrpcRuntime  # noqa: PLC0415
+
+            return GrpcRuntime.load(model, options)
+        case _:
+            msg = f"model '{model.name}': no runtime for storageUri {uri!r}; expected {STORAGE_FORMS}"
+            raise ModelError(msg)
