@@ -73,7 +73,9 @@ async def test_a_mirrored_request_names_its_original_and_answers_nobody(stack, t
 
 async def test_unloading_an_experiment_gives_the_pipeline_its_requests_back(stack, texts) -> None:
     async with stack() as calls:
-        shares = experiment("e", resourceType="pipeline", default="tens", candidates=[{"name": "more"}])
+        shares = experiment(
+            "e", resourceType="pipeline", default="tens", candidates=[{"name": "tens", "weight": 0}, {"name": "more"}]
+        )
         calls.load(*two_pipelines(texts), shares)
         assert await ask_many(calls, "tens", 5) == {102: 5}
         calls.stack.control.unload("Experiment", "e")
@@ -83,7 +85,10 @@ async def test_unloading_an_experiment_gives_the_pipeline_its_requests_back(stac
 
 async def test_a_step_is_shared_among_models_and_keeps_its_place_in_the_pipeline(stack, texts) -> None:
     async with stack() as calls:
-        calls.load(*two_pipelines(texts), experiment("e", default="double", candidates=[{"name": "add100"}]))
+        calls.load(
+            *two_pipelines(texts),
+            experiment("e", default="double", candidates=[{"name": "double", "weight": 0}, {"name": "add100"}]),
+        )
         assert await ask_many(calls, "tens", 5) == {102: 5}
 
 
