@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,20 +18,23 @@ _COLUMNS = ("#", "ms", "record", "from", "wait", "call", "says")
 def render_trace(trace: Trace) -> RenderableType:
     """Return the waterfall: one row per record with its time, parents, tensors, wait and call.
 
-    All times are milliseconds; ``from`` names the parents by their numbers.
+    All times are milliseconds; ``from`` names the parents by their numbers. Rows are cut at the terminal's width,
+    errors stand below in full.
     """
     said = trace.to_dict()
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    # Expanded with one flexible column, so that only that one gives way on a narrow terminal.
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     for name in _COLUMNS[:3]:
         table.add_column(name, justify="right" if name != "record" else "left", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in _COLUMNS[3:]:
-        numeric = name in {"wait", "call"}
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+        justify: JustifyMethod = "right" if name in {"wait", "call"} else "left"
+        table.add_column(name, justify=justify, no_wrap=True, ratio=1 if name == "says" else None)
     for row, record in zip(_rows(said), said["records"], strict=True):
         bar = _bar(record["at_ms"], said["duration_ms"])
         table.add_row(*map(Text, (*row[:3], bar, *row[3:])), style="red" if record["port"] == "errors" else None)
-    return Group(Text(_headline(said), style="bold"), table, *map(Text, _drop_lines(said)))
+    errors = [Text(line, style="red") for line in _error_lines(said)]
+    return Group(Text(_headline(said), style="bold"), table, *errors, *map(Text, _drop_lines(said)))
 
 
 def trace_html(trace: Trace) -> str:
@@ -63,6 +66,14 @@ def render_audit(audit: Audit) -> RenderableType:
 def _headline(said: dict[str, Any]) -> str:
     where = ", ".join(said["pipelines"])
     return f"{said['request']}  {where}  {said['status']}  {said['duration_ms']} ms  {len(said['records'])} records"
+
+
+def _error_lines(said: dict[str, Any]) -> list[str]:
+    return [
+        f"{record['name']}: {record['error']['kind'] or 'error'}: {record['error']['text']}"
+        for record in said["records"]
+        if "error" in record
+    ]
 
 
 def _drop_lines(said: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from dfml.errors import ConflictError, LogError, LogReadOnlyError, LogUnavailableError, NotFoundError
+from dfml.errors import LogError, LogReadOnlyError, LogUnavailableError, NotFoundError
 
 SCHEMA_VERSION = 1
 OFFSET_BITS = 40
@@ -151,8 +151,8 @@ def lock_writer(path: Path) -> IO[bytes]:
 
     Raises
     ------
-    ConflictError
-        If another process holds it.
+    LogUnavailableError
+        If another process holds it: it may end, as the tap of a stack that was killed does within a second.
     LogReadOnlyError
         If the folder cannot be written.
     """
@@ -167,5 +167,5 @@ def lock_writer(path: Path) -> IO[bytes]:
     except OSError as error:
         held.close()
         msg = f"lineage store {path}: another tap is writing it; a store has one writer"
-        raise ConflictError(msg) from error
+        raise LogUnavailableError(msg) from error
     return held

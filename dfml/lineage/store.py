@@ -58,7 +58,9 @@ class LineageStore:
     NotFoundError
         If it is to be read and does not exist.
     ConflictError
-        If another process writes it, or it holds another namespace than ``topics``.
+        If it holds another namespace than ``topics``.
+    LogUnavailableError
+        If another process writes it.
     LogError
         If the file is no lineage store or cannot be opened.
     """
@@ -104,8 +106,19 @@ class LineageStore:
                 self._db.executemany("INSERT INTO meta VALUES (?, ?)", pairs)
         return topics
 
-    def write(self, records: Sequence[Record], losses: Iterable[Loss] = ()) -> None:
+    def write(
+        self, records: Sequence[Record], losses: Iterable[Loss] = (), again: Iterable[TopicPartition] = ()
+    ) -> None:
         """Add records and losses, and move the tap's positions behind them, as one transaction.
+
+        Parameters
+        ----------
+        records
+            In the order they were read.
+        losses
+            What was gone before it could be read.
+        again
+            Topic partitions whose topic was deleted and made again: their offsets begin anew, before these records.
 
         Raises
         ------
@@ -120,6 +133,7 @@ class LineageStore:
         with mapped_errors(self.path, f"write {len(records)} records"):
             try:
                 self._db.execute("BEGIN IMMEDIATE")
+                self._begin_again(again)
                 self._insert(self._builder.build(list(records)))
                 self._insert_losses(losses)
                 self._db.execute("COMMIT")
@@ -128,6 +142,11 @@ class LineageStore:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _begin_again(self, again: Iterable[TopicPartition]) -> None:
+        for each in again:
+            place = self._names.renew(*each)
+            self._db.execute("UPDATE places SET next_offset = 0 WHERE id = ?", (place.id,))
 
     def _insert(self, rows: Rows) -> None:
         for table, width in _INSERTS:
@@ -145,18 +164,6 @@ class LineageStore:
             insert = "INSERT INTO losses(place, first_offset, end_offset, noticed_ms, reason) VALUES (?, ?, ?, ?, ?)"
             self._db.execute(insert, row)
             self._db.execute("UPDATE places SET next_offset = ? WHERE id = ?", (loss.end_offset, place.id))
-
-    def begin_again(self, partition: TopicPartition) -> None:
-        """Start a new incarnation of a topic partition: its topic was deleted and made again, offsets from 0.
-
-        Raises
-        ------
-        LogUnavailableError
-            If it cannot be written now.
-        """
-        with mapped_errors(self.path, f"begin {partition} again"):
-            place = self._names.renew(*partition)
-            self._db.execute("UPDATE places SET next_offset = 0 WHERE id = ?", (place.id,))
 
     def positions(self) -> dict[TopicPartition, int]:
         """Return the tap's next offset per topic partition that it has read from."""

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
@@ -55,7 +56,7 @@ class Tap:
         self._reader: Reader = log.reader()
         self._next = store.positions()
         self._assigned: dict[TopicPartition, TopicConfig] = {}
-        self._unwritten: tuple[list[Record], list[Loss]] = ([], [])
+        self._polled: list[Record] = []
         self._looked_s = float("-inf")
 
     def step(self, timeout_s: float) -> int:
@@ -67,12 +68,17 @@ class Tap:
             If the log cannot be read or the store not written now. What was read is kept and written by the next
             call that can.
         """
-        if not self._unwritten[0]:
+        if not self._polled:
             if time.monotonic() - self._looked_s >= _DISCOVER_S:
                 self.discover()
-            records = self._poll(timeout_s)
-            self._unwritten = (records, self._find_losses(records))
-        return self._write()
+            self._polled = self._poll(timeout_s)
+        batch = self._plan(self._polled)
+        if batch.records:
+            self._store.write(batch.records, batch.losses, batch.again)
+        # Only now: a write that failed is planned anew, with the same records.
+        self._next.update(batch.next)
+        self._polled = self._polled[len(batch.records) :]
+        return len(batch.records)
 
     def run(self, stop: Event) -> None:
         """Tap until ``stop`` is set, then read what is there by then. Failures that may pass are said and retried."""
@@ -129,21 +135,22 @@ class Tap:
         except UnknownTopicError:
             # Deleted since it was listed: the next look will not see it.
             return
-        losses = []
+        losses, again, starts = [], [], {}
         for each in new:
             known = self._next.get(each)
             if known is not None and known > ends[each]:
-                _logger.warning("%s was deleted and made again; reading it from its beginning", each)
-                self._store.begin_again(each)
+                again.append(self._made_again(each))
                 known = None
             if known is None:
                 known = beginnings[each]
             elif known < beginnings[each] and configs[each].cleanup is Cleanup.DELETE:
                 losses.append(self._loss(each, known, beginnings[each]))
-            self._next[each] = max(known, beginnings[each])
-        if losses:
-            self._store.write([], losses)
-        self._reader.assign({each: self._next[each] for each in new})
+            starts[each] = max(known, beginnings[each])
+        if losses or again:
+            # Before anything else knows of the new positions: when this fails, the next look finds the same.
+            self._store.write([], losses, again)
+        self._next.update(starts)
+        self._reader.assign(starts)
         self._assigned.update({each: configs[each] for each in new})
 
     def _poll(self, timeout_s: float) -> list[Record]:
@@ -153,34 +160,49 @@ class Tap:
             self.discover()
             return []
 
-    def _find_losses(self, records: Sequence[Record]) -> list[Loss]:
-        """Move the positions behind the records; where offsets are missing, ask the log whether records are.
+    def _plan(self, records: list[Record]) -> "_Batch":
+        """Return what is to be written of these records at once, with what their offsets say.
 
         A gap alone proves nothing: Kafka's transaction markers take offsets, compaction takes records. What lies
-        before the log's beginning is lost.
+        before the log's beginning is lost. Offsets that go back mean that the topic was deleted and made again; such
+        records begin a batch of their own.
         """
-        losses = []
-        for record in records:
+        batch = _Batch(records)
+        for index, record in enumerate(records):
             each = TopicPartition(record.topic, record.partition)
-            expected = self._next.get(each, record.offset)
+            expected = batch.next.get(each, self._next.get(each, record.offset))
+            if record.offset < expected:
+                if index:
+                    batch.records = records[:index]
+                    break
+                batch.again.append(self._made_again(each))
+                expected = 0
             if record.offset > expected and self._assigned[each].cleanup is Cleanup.DELETE:
                 beginning = min(self._log.beginning([each])[each], record.offset)
-                if beginning > expected:
-                    losses.append(self._loss(each, expected, beginning))
-            self._next[each] = record.offset + 1
-        return losses
+                if beginning > expected and each not in batch.again:
+                    batch.losses.append(self._loss(each, expected, beginning))
+            batch.next[each] = record.offset + 1
+        return batch
+
+    @staticmethod
+    def _made_again(each: TopicPartition) -> TopicPartition:
+        _logger.warning("%s was deleted and made again; its offsets begin anew", each)
+        return each
 
     def _loss(self, each: TopicPartition, first: int, end: int) -> Loss:
         reason = "removed from the log by retention before the tap read it"
         _logger.warning("%s: offsets %d to %d were %s", each, first, end - 1, reason)
         return Loss(Position(each.topic, each.partition, first), end, self._clock(), reason)
 
-    def _write(self) -> int:
-        records, losses = self._unwritten
-        if records or losses:
-            self._store.write(records, losses)
-        self._unwritten = ([], [])
-        return len(records)
+
+@dataclass(slots=True)
+class _Batch:
+    """Records to be written in one transaction, and the positions behind them."""
+
+    records: list[Record]
+    losses: list[Loss] = field(default_factory=list)
+    again: list[TopicPartition] = field(default_factory=list)
+    next: dict[TopicPartition, int] = field(default_factory=dict)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -189,9 +211,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="tap: %(message)s")
     stop = Event()
     _listen(stop, options.parent_pid)
+    wait_s = _RETRY_S[0]
     try:
         while not _serve(options, stop):
-            stop.wait(_RETRY_S[1])
+            stop.wait(wait_s)
+            wait_s = min(2 * wait_s, _RETRY_S[1])
     except DfmlError as error:
         _logger.error("%s", error)  # noqa: TRY400
         return 1
@@ -211,7 +235,7 @@ def _serve(options: argparse.Namespace, stop: Event) -> bool:
             tap.run(stop)
             tap.close()
     except LogUnavailableError as error:
-        _logger.warning("the tap cannot go on: %s", error)
+        _logger.warning("the tap waits: %s", error)
         return stop.is_set()
     return True
 

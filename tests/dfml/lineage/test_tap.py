@@ -90,6 +90,18 @@ def test_a_tap_killed_at_any_time_misses_nothing_and_doubles_nothing(log, topics
     assert tapped() == 10_000
 
 
+def test_a_second_tap_waits_for_the_first_and_takes_over(log, topics, start_tap, tapped, wait_until):
+    fill(log, topics, 10)
+    first = start_tap()
+    wait_until(lambda: tapped() == 10)
+    second = start_tap()
+    assert "one writer" in second.stderr.readline()
+    first.kill()
+    fill(log, topics, 20)
+    wait_until(lambda: tapped() == 30)
+    assert second.poll() is None
+
+
 def test_sigterm_reads_what_is_there_first(log, topics, start_tap, tapped, wait_until):
     fill(log, topics, 10)
     process = start_tap()
@@ -196,6 +208,21 @@ def test_a_topic_deleted_and_made_again_is_read_from_its_beginning(log, store, t
     tap_all()
     assert len(request_entries(store, "first")) == 5
     assert len(request_entries(store, "second")) == 1
+
+
+def test_a_topic_made_again_behind_a_running_tap_is_read_too(log, store, topics, wait_until):
+    topic = topics.pipeline_inputs("p")
+    log.create_topics([TopicConfig(topic)])
+    log.append([Append(topic, 0, b"first", b"v") for _ in range(5)])
+    tap = Tap(log, store, topics)
+    tap.step(0.0)
+    log.delete_topics([topic])
+    log.create_topics([TopicConfig(topic)])
+    log.append([Append(topic, 0, b"second", b"v")])
+    wait_until(lambda: tap.step(0.0))
+    tap.close()
+    assert len(request_entries(store, "second")) == 1
+    assert len(request_entries(store, "first")) == 5
 
 
 def test_a_tap_keeps_what_it_could_not_write_and_writes_it_later(log, pen, store, topics):

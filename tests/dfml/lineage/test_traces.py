@@ -115,6 +115,12 @@ def test_an_error_ends_the_trace_as_failed_with_its_text(pen, store, tap_all):
     assert said["records"][-1]["error"] == {"kind": "raised", "text": "no such car"}
 
 
+def test_an_errors_text_is_printed_in_full_below_the_rows(pen, store, tap_all):
+    pen.fail("value", "r1", [pen.enter("r1", {"x": [1.0]})], "no such car " + "x" * 100)
+    tap_all()
+    assert "x" * 100 in shown(trace(store, "r1")).replace("\n", "")
+
+
 def test_tensors_are_decoded_and_shortened_in_json(pen, store, tap_all):
     at = {"in": pen.enter("r1", {"x": np.arange(100.0), "t": [b"a" * 1000]})}
     tap_all()
