@@ -1,0 +1,15 @@
+"""Puts the oracle's own modules on the path and sets how many examples are drawn."""
+
+import os
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+if str(Path(__file__).parent) not in sys.path:
+    sys.path.append(str(Path(__file__).parent))
+
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+settings.register_profile("oracle", max_examples=200, deadline=None, derandomize=True, suppress_health_check=_SLOW)
+settings.register_profile("oracle-nightly", max_examples=2_000, deadline=None, suppress_health_check=_SLOW)
+PROFILE = settings.get_profile("oracle-nightly" if os.environ.get("DFML_SOAK") else "oracle")
