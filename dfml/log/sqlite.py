@@ -8,6 +8,7 @@ from pathlib import Path
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import BadInputError, ConflictError, LogError, LogReadOnlyError
 from dfml.log.base import Commit, Log, Membership, Reader, TopicConfig
+from dfml.log.sqlite_cleaner import Cleaner
 from dfml.log.sqlite_file import Durability, connect, connect_to_read
 from dfml.log.sqlite_group import SqliteMembership
 from dfml.log.sqlite_queries import Queries
@@ -62,8 +63,9 @@ class SqliteLog(Log):
         self._upkeep: Upkeep | None = None
         if not read_only:
             _make_folder(path)
-            self._writer = Writer(path, durability, lock_timeout_s, clock)
-            self._upkeep = Upkeep(connect(path, "rw", lock_timeout_s), self._writer, self._wake, path, clock)
+            self._writer = writer = Writer(path, durability, lock_timeout_s, clock)
+            cleaner = Cleaner(connect_to_read(path, lock_timeout_s), writer, path, clock)
+            self._upkeep = Upkeep(connect(path, "rw", lock_timeout_s), cleaner, writer, self._wake, path)
         self._queries = Queries(connect_to_read(path, lock_timeout_s), path)
 
     def create_topics(self, configs: Iterable[TopicConfig]) -> None:

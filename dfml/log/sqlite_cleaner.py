@@ -63,6 +63,11 @@ class Cleaner:
             except sqlite3.Error as error:
                 raise translate(error, self._path) from error
 
+    def close(self) -> None:
+        """Close the connection, after a cleaning that may be under way."""
+        with self._guard:
+            self._connection.close()
+
     def _clean_partition(self, tp: int, config: TopicConfig, stop: threading.Event, *, thorough: bool) -> None:
         if stop.is_set():
             return

@@ -5,7 +5,6 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from dfml.clock import Clock
 from dfml.errors import LogError
 from dfml.log.sqlite_cleaner import Cleaner
 from dfml.log.sqlite_file import BACKSTOP_PAGES, translate
@@ -23,12 +22,14 @@ _logger = logging.getLogger(__name__)
 class Upkeep:
     """Moves what was written from the WAL to the file and deletes what may go; does nothing while nothing happens."""
 
-    def __init__(self, connection: sqlite3.Connection, writer: Writer, wake: Wake, path: Path, clock: Clock) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, cleaner: Cleaner, writer: Writer, wake: Wake, path: Path
+    ) -> None:
         self._connection = connection
+        self._cleaner = cleaner
         self._writer = writer
         self._wake = wake
         self._path = path
-        self._cleaner = Cleaner(connection, writer, path, clock)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dfml-log-upkeep", daemon=True)
         self._thread.start()
@@ -38,13 +39,14 @@ class Upkeep:
         self._cleaner.clean(self._stop, thorough=True)
 
     def close(self) -> None:
-        """Stop the thread and close the connection."""
+        """Stop the thread and close its connections."""
         self._stop.set()
         self._thread.join()
+        self._cleaner.close()
         self._connection.close()
 
     def _run(self) -> None:
-        n_rounds, n_checkpointed = 0, 0
+        n_rounds, n_checkpointed, trouble = 0, 0, ""
         while not self._stop.wait(CHECKPOINT_S):
             n_rounds += 1
             try:
@@ -53,8 +55,11 @@ class Upkeep:
                     self._checkpoint()
                 if n_rounds % ROUNDS_PER_CLEANING == 0:
                     self._cleaner.clean(self._stop, thorough=False)
+                    trouble = ""
             except LogError as error:  # a full disk, say: the writers are told by their own units
-                _logger.warning("upkeep of the log failed and is tried again: %s", error)
+                if str(error) != trouble:
+                    _logger.warning("upkeep of the log failed and is tried again: %s", error)
+                trouble = str(error)
 
     def _checkpoint(self) -> None:
         """Move what is in the WAL to the file; once the WAL is long, up to the last page, so that it begins again."""

@@ -74,10 +74,11 @@ class Writer:
                 for commit in commits:
                     self._move_commits(commit, changed)
                 cursor.execute("COMMIT")
-            except BaseException as error:
+            except sqlite3.Error as error:
                 self._roll_back()
-                if isinstance(error, sqlite3.Error):
-                    raise translate(error, self._path) from error
+                raise translate(error, self._path) from error
+            except BaseException:
+                self._roll_back()
                 raise
             finally:
                 self._lock.release()
@@ -95,10 +96,11 @@ class Writer:
                 yield cursor
                 cursor.execute("COMMIT")
                 self.known.distrust()
-            except BaseException as error:
+            except sqlite3.Error as error:
                 self._roll_back()
-                if isinstance(error, sqlite3.Error):
-                    raise translate(error, self._path) from error
+                raise translate(error, self._path) from error
+            except BaseException:
+                self._roll_back()
                 raise
             finally:
                 self._lock.release()
@@ -157,10 +159,12 @@ class Writer:
         try:
             self._cursor.execute("BEGIN IMMEDIATE")
             self.known.refresh()
-        except sqlite3.Error as error:
+        except BaseException as error:
             self._roll_back()
             self._lock.release()
-            raise translate(error, self._path) from error
+            if isinstance(error, sqlite3.Error):
+                raise translate(error, self._path) from error
+            raise
         return self._cursor
 
     def _roll_back(self) -> None:

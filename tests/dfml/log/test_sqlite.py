@@ -15,7 +15,7 @@ import pytest
 
 from dfml.clock import wall_clock_ms
 from dfml.errors import LogError, LogReadOnlyError, LogUnavailableError, SettingsError
-from dfml.log import Cleanup, Commit, Log, TopicConfig, open_log, sqlite_reader
+from dfml.log import Cleanup, Commit, TopicConfig, open_log, sqlite_reader
 from dfml.log.file_lock import FileLock
 from dfml.log.sqlite import SqliteLog
 from dfml.log.sqlite_file import Durability, translate
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "log.db"
 
 
-def make(path: Path) -> Log:
+def make(path: Path) -> SqliteLog:
     log = SqliteLog(path)
     log.create_topics([TopicConfig(A, 2), TopicConfig(B, 1)])
     return log
@@ -280,6 +280,14 @@ class TestTrouble:
 
 
 class TestReading:
+    def test_what_is_written_is_returned_as_it_will_be_read(self, path: Path) -> None:
+        with make(path) as log:
+            appends = [Append(A, 1, b"k", b"0", (("h", b"v"),)), Append(B, 0, b"", b""), Append(A, 1, b"k", b"1")]
+            written = log.write(appends)
+            assert sorted(read(log, A1, B0), key=lambda record: record.position) == sorted(
+                written, key=lambda record: record.position
+            )
+
     def test_a_topic_created_again_is_read_from_its_beginning_by_who_had_it_assigned(self, path: Path) -> None:
         with make(path) as log:
             reader = log.reader()
