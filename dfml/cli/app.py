@@ -31,6 +31,9 @@ class Verbs(TyperGroup):
         except Exception as error:
             if ctx.params.get("debug") or isinstance(error, (typer.Exit, typer.Abort)) or is_usage_error(error):
                 raise
+            if isinstance(error, ModuleNotFoundError):
+                complain(f"this verb needs {error.name}, which comes with the extra: pip install 'dfml[analysis]'")
+                raise typer.Exit(FAILED) from error
             _logger.debug("a verb failed unexpectedly", exc_info=True)
             complain(f"unexpected {type(error).__name__}: {error} (dfml --debug ... shows where)")
             raise typer.Exit(FAILED) from error

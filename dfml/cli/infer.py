@@ -43,6 +43,8 @@ ERRORS: dict[int, type[DfmlError]] = {
 PATIENCE_S = 86_400.0
 """Deadlines are the gateway's: it answers 504 and says what was missing, which is better than giving up here."""
 CONNECT_S = 5.0
+SHOWN_ELEMENTS = 16
+"""Elements of a tensor in a table; JSON has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,17 @@ def _print_reply(reply: Reply, output: Output) -> None:
     elif reply.status == 202:
         print_table(("request", "status", "answer will be at"), [(reply.document["id"], "accepted", reply.location)])
     else:
-        rows = [(each["name"], each["datatype"], each["shape"], each["data"]) for each in reply.document["outputs"]]
+        rows = [
+            (each["name"], each["datatype"], each["shape"], _shorten(each["data"]))
+            for each in reply.document["outputs"]
+        ]
         print_table(("tensor", "datatype", "shape", "data"), rows)
         say(f"request {reply.document.get('id', '')}")
+
+
+def _shorten(data: list[object]) -> str:
+    shown = ", ".join(str(element) for element in data[:SHOWN_ELEMENTS])
+    return f"[{shown}]" if len(data) <= SHOWN_ELEMENTS else f"[{shown}, … {len(data) - SHOWN_ELEMENTS} more]"
 
 
 @contextmanager

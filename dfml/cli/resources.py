@@ -1,6 +1,7 @@
 """``load``, ``unload``, ``list`` and ``status``: what is loaded, and whether it works."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from dfml.errors import DeadlineError, NotFoundError
 
 if TYPE_CHECKING:
     from dfml.log.base import Log
+    from dfml.spec.schema import AnyResource
     from dfml_engine.control import Control, ResourceStatus
 
 POLL_S = 0.1
@@ -44,7 +46,9 @@ def load(
     resources = load_files(files)
     target = find_target(ctx, log)
     with target.open_log() as opened:
-        loaded = _control(target, opened).load(resources)
+        control = _control(target, opened)
+        loaded = control.load(resources)
+        _tell_missing(resources, control)
     rows = [{"kind": spec.kind, "name": spec.name, "version": spec.version} for spec in loaded]
     if output is Output.JSON:
         print_json(rows)
@@ -114,6 +118,19 @@ def status(
 
 list_resources.__name__ = "list"
 VERBS = (load, unload, list_resources, status)
+
+
+def _tell_missing(resources: Sequence["AnyResource"], control: "Control") -> None:
+    """Say what the loaded resources wait for, because nobody has loaded it yet."""
+    from dfml.spec import check_references
+    from dfml.spec.schema import Pipeline
+
+    specs = control.specs()
+    models = [spec.name for spec in specs if spec.kind == "Model"]
+    pipelines = {spec.name: spec.resource for spec in specs if isinstance(spec.resource, Pipeline)}
+    for (kind, name), missing in check_references(resources, models, pipelines).items():
+        absent = [*(f"model {each}" for each in missing.models), *(f"pipeline {each}" for each in missing.pipelines)]
+        say(f"{kind} {name} waits for {', '.join([*absent, *(f'step {each}' for each in missing.steps)])}")
 
 
 def _control(target: Target, log: "Log") -> "Control":

@@ -37,13 +37,14 @@ def spell_ticks_ms(times_ms: Sequence[float]) -> list[str]:
 
 
 def spell_number(value: float) -> str:
-    """Return a number with three significant digits; whole ones up to a million in full."""
+    """Return a number with three significant digits; up to a million all digits before the point."""
     if not math.isfinite(value):
         return str(value)
     if abs(value) >= 1e6:
         return f"{value / 1e6:.3g} M" if abs(value) < 1e9 else f"{value:.2e}"
     if abs(value) >= 1000:
-        return f"{value:,.0f}"
+        # No comma in four digits: it may be a year.
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
     return f"{value:.3g}"
 
 

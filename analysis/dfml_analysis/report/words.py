@@ -45,6 +45,8 @@ TESTS = {
     "exact rule": "the exact rule that it keeps",
     "slow requests": "the share of slow requests",
 }
+DEEDS = {Kind.LATENCY: ("is slower", "are slower"), Kind.ERROR: ("fails more often", "fail more often")}
+OTHER_DEED = ("behaves differently", "behave differently")
 SELF_EVIDENT = frozenset({"pattern", "exact rule"})
 """Tests whose words speak of the inputs already."""
 SHOWN_NAMES = 4
@@ -93,8 +95,11 @@ def spell_headline(localisation: Localisation) -> str:
         return f"{localisation.suspects[0].variable} is the most suspect of {len(localisation.suspects)} variables."
     match localisation.verdict:
         case Verdict.FAULT:
-            steps = list(dict.fromkeys(each.step for each in localisation.suspects if each.kind is not Kind.INPUT))
-            return f"{_listed(steps)} {'behaves' if len(steps) == 1 else 'behave'} differently."
+            guilty = [each for each in localisation.suspects if each.kind is not Kind.INPUT]
+            steps = list(dict.fromkeys(each.step for each in guilty))
+            kinds = {each.kind for each in guilty}
+            one, several = DEEDS.get(kinds.pop(), OTHER_DEED) if len(kinds) == 1 else OTHER_DEED
+            return f"{_listed(steps)} {one if len(steps) == 1 else several}."
         case Verdict.INPUT_SHIFT:
             inputs = list(dict.fromkeys(each.variable for each in localisation.suspects))
             return f"The input changed: {_listed(inputs)}. No step behaves differently."

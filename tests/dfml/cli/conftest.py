@@ -23,6 +23,11 @@ def double(inputs):
         raise ValueError("thirteen brings bad luck")
     return {"OUTPUT": inputs["INPUT"] * 2}
 
+def hang(inputs):
+    import threading
+
+    threading.Event().wait(30)
+
 def sort(inputs):
     value = inputs["OUTPUT"]
     return {"large" if value.item() >= 10 else "small": value}

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -100,3 +101,17 @@ def test_the_version_is_told(run_alone):
 def test_complaints_go_to_stderr(capsys):
     complain("no")
     assert capsys.readouterr() == ("", "error: no\n")
+
+
+def test_a_missing_extra_is_named(tmp_path):
+    code = "import sys; sys.modules['pandas'] = None\nfrom dfml.cli import app\napp(sys.argv[1:])"
+    (tmp_path / "g.yaml").write_text("x: []\n")
+    (tmp_path / "t.csv").write_text("x\n1\n")
+    tables = ["--graph", "g.yaml", "--reference", "t.csv", "--current", "t.csv", "--target", "x"]
+    paths = os.pathsep.join(str(ROOT / part) for part in ("", "engine", "analysis"))
+    command = [sys.executable, "-c", code, "localise", *tables]
+    found = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, check=False, env={**os.environ, "PYTHONPATH": paths}
+    )
+    assert found.returncode == 1
+    assert "pip install 'dfml[analysis]'" in found.stderr

@@ -82,3 +82,12 @@ def test_where_no_stack_runs_nothing_is_ready(start, run_alone):
     found = run_alone("list", "--log", "sqlite:///n.db", "-o", "json")
     assert {each["reason"] for each in found.data} == {"no stack runs on this log"}
     assert not any(each["ready"] for each in found.data)
+
+
+def test_what_a_pipeline_still_waits_for_is_said(run, shared_stack):
+    text = (shared_stack.folder / "numbers.yaml").read_text().rpartition("---")[2]
+    text = text.replace("numbers", "waiting").replace("double", "unwritten")
+    (shared_stack.folder / "waiting.yaml").write_text(text)
+    found = run("load", shared_stack.folder / "waiting.yaml")
+    assert (found.code, found.err) == (0, "Pipeline waiting waits for model unwritten\n")
+    assert run("unload", "pipeline", "waiting").code == 0

@@ -61,3 +61,16 @@ def test_a_wrong_setting_is_refused_with_its_place(start, tmp_path):
     up = start()
     assert up.process.wait(timeout=30) == 2
     assert "dfml.yaml:1: no such setting 'rest_prt'; did you mean 'rest_port'?" in (tmp_path / "up.err").read_text()
+
+
+def test_a_second_signal_leaves_at_once(start, run_alone, body, tmp_path, eventually):
+    up = start("--load", "numbers.yaml")
+    url = up.ready_url()
+    hanging = (tmp_path / "wrong.yaml").read_text().replace("sort_wrong", "hang").replace("true", "false")
+    (tmp_path / "hang.yaml").write_text(hanging)
+    assert run_alone("load", "hang.yaml").code == 0
+    ask = {"content": body(2), "headers": {"prefer": "respond-async"}}
+    assert httpx.post(f"{url}/v2/pipelines/numbers/infer", **ask).status_code == 202
+    up.process.send_signal(signal.SIGINT)
+    eventually(lambda: "once more leaves at once" in (tmp_path / "up.err").read_text())
+    assert up.end(signal.SIGINT) == 130

@@ -32,6 +32,7 @@ def test_ticks_are_few_ascending_and_inside(low: float, span: float) -> None:
     [
         (0.0, "0"),
         (60000.0, "60,000"),
+        (2018, "2018"),
         (1234567.0, "1.23 M"),
         (0.125, "0.125"),
         (1e-7, "1e-07"),
