@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import typer
 
-from dfml.cli.output import FAILED, Output, OutputOption, print_json, print_table, progress, say
+from dfml.cli.output import FAILED, OK, Output, OutputOption, print_json, print_table, progress, say
 from dfml.cli.target import LogOption, find_target
 from dfml.errors import (
     BadInputError,
@@ -108,7 +108,7 @@ def infer(
     if file is not None:
         with progress() as bars, _lines(file) as lines:
             n_failed = asyncio.run(_send_lines(call, lines, clients, bars))
-        raise typer.Exit(FAILED if n_failed else 0)
+        raise typer.Exit(FAILED if n_failed else OK)
     text = sys.stdin.read() if body == "-" else body or ""
     reply = asyncio.run(_send_one(call, text.encode()))
     if not reply.answered:
