@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
-from dfml.errors import PayloadError
-from dfml.inference.codec import Message, check_pairing, decode_tensor
+from dfml.inference.codec import Message, check_pairing, decode_tensor, read_message
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
 from dfml.lineage.entry import Entry, Kind
 from dfml.tensor import Array
@@ -62,13 +59,7 @@ def parse_message(kind: Kind, payload: bytes) -> Message:
     PayloadError
         If it is none.
     """
-    message: Message = InferRequest() if kind.port == "inputs" else InferResponse()
-    try:
-        message.ParseFromString(payload)
-    except DecodeError as error:
-        msg = f"{len(payload)} bytes that are no {type(message).__name__}: {error}"
-        raise PayloadError(msg) from error
-    return message
+    return read_message(InferRequest, payload) if kind.port == "inputs" else read_message(InferResponse, payload)
 
 
 def read_tensors(entry: Entry) -> Iterator[TensorValue]:

@@ -101,7 +101,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     Raises
     ------
     NotFoundError
-        If it is to be read and does not exist.
+        If it is to be read and does not exist, or is still empty.
     LogError
         If it is no lineage store, or one of another schema version.
     """
@@ -128,15 +128,15 @@ def _prepare(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         _create(db)
-    row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() if _has_tables(db) else None
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    if not tables:
+        msg = f"lineage store {path}: it is empty; the tap that makes it has not begun to write"
+        raise NotFoundError(msg)
+    row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() if "meta" in tables else None
     if row is None or row[0] != str(SCHEMA_VERSION):
         got = "another file" if row is None else f"schema {row[0]}"
         msg = f"lineage store {path}: got {got}, expected a lineage store of schema {SCHEMA_VERSION}; name another file"
         raise LogError(msg)
-
-
-def _has_tables(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is not None
 
 
 def _create(db: sqlite3.Connection) -> None:

@@ -178,6 +178,9 @@ def test_a_reader_sees_what_is_written_while_it_is_open_and_cannot_write(store):
 def test_reading_a_store_that_is_not_there_says_who_makes_it(tmp_path):
     with pytest.raises(NotFoundError, match="the tap makes it"):
         LineageStore(tmp_path / "none.db", read_only=True)
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(NotFoundError, match="not begun to write"):
+        LineageStore(tmp_path / "empty.db", read_only=True)
 
 
 def test_another_file_is_no_store(tmp_path):

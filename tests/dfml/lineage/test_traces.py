@@ -135,7 +135,7 @@ def test_a_payload_that_is_no_message_is_shown_as_unreadable_not_raised(topics, 
     pen.write(topics.model_inputs("value"), "r1", b"\xff\xff garbage")
     tap_all()
     found = trace(store, "r1")
-    assert "no InferRequest" in found.to_dict()["records"][0]["unreadable"]
+    assert "expected a protobuf InferRequest" in found.to_dict()["records"][0]["unreadable"]
     assert "unreadable" in shown(found)
 
 
