@@ -87,7 +87,7 @@ def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
     weight = e * (1.0 - e)
     gram = _gram(columns, weight)
     gram[np.diag_indices_from(gram)] += 1e-9 * max(float(np.trace(gram)), 1e-300)
-    return Overlap(e, window - e, weight, float(2.0 * weight.sum()), columns, np.linalg.inv(gram))
+    return Overlap(e, window - e, weight, float(2.0 * weight.sum()), columns, np.asarray(np.linalg.inv(gram)))
 
 
 def _logistic(columns: Floats, window: Floats, coefficients: Floats) -> Floats:

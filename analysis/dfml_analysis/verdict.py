@@ -1,7 +1,8 @@
 """From the tests of all variables to a verdict: fault, input shift, nothing, or not enough to say.
 
-False discoveries over the variables are controlled by Benjamini & Hochberg (1995) at ``ALPHA``; what passes only at
-``ALPHA_WEAK`` is no verdict but is shown, as ``undecided``.
+The chance of any false accusation is held at ``ALPHA`` over all variables (Holm 1979, which is stricter than a false
+discovery rate: one certain culprit shall not make room for an uncertain one). What passes only at ``ALPHA_WEAK`` is no
+verdict but is shown, as ``undecided``.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ class Verdict(StrEnum):
 
 
 def adjusted_log_p(log_p: Sequence[float], tested: Sequence[bool]) -> Floats:
-    """Return Benjamini-Hochberg adjusted p-values, as natural logarithms; 0 for what could not be tested.
+    """Return p-values adjusted by Holm's method, as natural logarithms; 0 for what could not be tested.
 
     Examples
     --------
@@ -38,13 +39,12 @@ def adjusted_log_p(log_p: Sequence[float], tested: Sequence[bool]) -> Floats:
     """
     family = np.asarray(tested, dtype=bool)
     values = np.asarray(log_p, dtype=np.float64)[family]
-    order = np.argsort(values)[::-1]
-    ranks = np.arange(values.size, 0, -1)
-    adjusted = np.minimum.accumulate(values[order] + np.log(values.size / ranks)) if values.size else values
-    controlled = np.empty_like(values)
-    controlled[order] = np.minimum(adjusted, 0.0)
+    order = np.argsort(values)
+    remaining = np.arange(values.size, 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] + np.log(remaining)), 0.0)
     result = np.zeros(family.size)
-    result[family] = controlled
+    result[family] = adjusted
     return result
 
 

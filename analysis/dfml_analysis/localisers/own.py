@@ -1,5 +1,7 @@
 """``dfml``: the method of this package (docs/methods.md): test each mechanism given its parents, blame the changed."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from dfml_analysis.attribution import Attribution, attribute, player_of
@@ -16,6 +18,9 @@ FULL_SCORE_DIGITS = 10.0
 """A p-value of 1e-10 has an evidence of 0.5; the score only orders and shades."""
 UNEXPLAINED = 0.5
 """What a suspect that explains nothing of the target's change loses of its score: a fault elsewhere is still one."""
+CERTAIN_DIGITS = 5.0
+"""A step whose mechanism changed at a p-value of 1e-5 comes before any input, however much of the damage is the input's:
+it is the one to be mended. A less certain one stands in line, so that chance does not hide a certain input."""
 STANDARD_ERRORS = 2.0
 """The target changed if its mean did by more than this."""
 
@@ -43,12 +48,10 @@ class Own:
             limits.append(f"the target {problem.target} changed, but no mechanism's change is proven")
         changed.sort(key=lambda index: float(adjusted[index]))
         parts = attribute(windows, [tests[index].variable.name for index in changed], problem.target, problem.rng())
-        suspects = {index: _suspect(windows, tests[index], float(adjusted[index]), parts) for index in changed}
-        changed.sort(key=lambda index: (tests[index].root, -suspects[index].score))
+        suspects = _scored([_suspect(windows, tests[index], float(adjusted[index]), parts) for index in changed], tests)
         evidence = tuple(_evidence(test, float(p)) for test, p in zip(tests, adjusted, strict=True))
         alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
-        ordered = tuple(suspects[index] for index in changed)
-        return Ranking(ordered, alarm, verdict, "; ".join(["ok", *limits]), evidence)
+        return Ranking(suspects, alarm, verdict, "; ".join(["ok", *limits]), evidence)
 
 
 def _suspect(windows: Windows, test: MechanismTest, log_p: float, attribution: Attribution) -> Suspect:
@@ -69,6 +72,17 @@ def _suspect(windows: Windows, test: MechanismTest, log_p: float, attribution: A
         after=after,
         attribution=part,
     )
+
+
+def _scored(suspects: list[Suspect], tests: list[MechanismTest]) -> tuple[Suspect, ...]:
+    """Return the suspects by score; where a step is certain to have changed, certain steps have the upper half."""
+    roots = {test.variable.name for test in tests if test.root}
+    limit = 10.0**-CERTAIN_DIGITS
+    certain = [suspect.p_value <= limit and suspect.variable not in roots for suspect in suspects]
+    if any(certain):
+        halves = zip(suspects, certain, strict=True)
+        suspects = [replace(suspect, score=(suspect.score + upper) / 2) for suspect, upper in halves]
+    return tuple(sorted(suspects, key=lambda suspect: -suspect.score))
 
 
 def _share(part: float, attribution: Attribution) -> float:
