@@ -150,6 +150,14 @@ def test_somebody_who_never_joined_is_fenced(log: Log) -> None:
     assert log.committed("g", [A0]) == {}
 
 
+def test_a_generation_from_before_the_member_came_is_stale(log: Log, other: Log) -> None:
+    settle(log.join("g", N_PARTITIONS))
+    late = other.join("g", N_PARTITIONS)
+    with pytest.raises(FencedError, match="may not commit"):
+        log.append([], [Commit("g", {}, late.member, late.generation - 1)])
+    log.append([], [Commit("g", {}, late.member, late.generation)])
+
+
 def test_without_a_generation_no_membership_is_needed(log: Log) -> None:
     settle(log.join("g", N_PARTITIONS))
     log.append([], [Commit("g", {A0: 1})])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dfml.clock import wall_clock_ms
-from dfml.errors import LogError, LogReadOnlyError, LogUnavailableError, SettingsError
+from dfml.errors import FencedError, LogError, LogReadOnlyError, LogUnavailableError, SettingsError
 from dfml.log import Cleanup, Commit, TopicConfig, open_log, sqlite_reader
 from dfml.log.file_lock import FileLock
 from dfml.log.sqlite import SqliteLog
@@ -383,6 +383,26 @@ class TestCleaning:
             now_ms += 5000
             until(lambda: log.beginning([A0, B0]) == {A0: 1, B0: 499})
             assert read(log, A0) == []
+
+
+def test_a_live_member_cannot_commit_what_belongs_to_another(path: Path) -> None:
+    with make(path) as log:
+        old = log.join("g", 2)
+        assert old.poll() == {0, 1}
+        new = log.join("g", 2)
+        assert (old.poll(), new.poll()) == ({0}, set())
+        log.append([], [Commit("g", {A1: 7}, old.member, old.generation)])  # told, but it has not yet let go
+        assert (old.poll(), new.poll()) == ({0}, {1})
+        with pytest.raises(FencedError, match=r"a\[1\] cannot be committed by .* belongs to .* now"):
+            log.append([], [Commit("g", {A1: 1}, old.member, old.generation)])
+        assert log.committed("g", [A1]) == {A1: 7}
+
+
+def test_topics_beyond_the_shared_numbers_need_no_owner(path: Path) -> None:
+    with make(path) as log:
+        member = log.join("g", 1)
+        log.append([], [Commit("g", {A1: 1}, member.member, member.generation)])
+        assert log.committed("g", [A1]) == {A1: 1}
 
 
 def test_a_waiting_poll_learns_of_another_process(path: Path) -> None:
