@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from dfml.log import Log, Reader
+from dfml.log import Log, Reader, TopicConfig
 from dfml.log.sqlite import SqliteLog
 from dfml.record import Append, Position, Record, TopicName, TopicPartition
 
@@ -50,6 +50,13 @@ class SqliteBackend:
 
 
 BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": lambda folder: SqliteBackend(folder / "log.db")}
+
+
+def make_sqlite(path: Path) -> SqliteLog:
+    """Open a log in a file, with topics ``a`` (two partitions) and ``b``."""
+    log = SqliteLog(path)
+    log.create_topics([TopicConfig(A, 2), TopicConfig(B, 1)])
+    return log
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -24,3 +24,9 @@ def log(backend: Backend) -> Iterator[Log]:
 def other(backend: Backend, log: Log) -> Iterator[Log]:
     with backend.open() as opened:
         yield opened
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an SQLite log is to be made."""
+    return tmp_path / "log.db"

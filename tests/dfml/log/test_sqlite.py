@@ -1,41 +1,22 @@
-"""Rules of the SQLite log in particular: crashes, full disks, foreign files, other processes."""
+"""Rules of the SQLite log in particular: opening, reading, cleaning, other processes."""
 
-import os
-import resource
-import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dfml.clock import wall_clock_ms
-from dfml.errors import FencedError, LogError, LogReadOnlyError, LogUnavailableError, SettingsError
+from dfml.errors import FencedError, LogError, LogReadOnlyError, SettingsError
 from dfml.log import Cleanup, Commit, TopicConfig, open_log, sqlite_reader
-from dfml.log.file_lock import FileLock
 from dfml.log.sqlite import SqliteLog
-from dfml.log.sqlite_file import Durability, translate
+from dfml.log.sqlite_file import Durability
 from dfml.log.sqlite_writer import Writer
 from dfml.record import Append
-from tests.dfml.log.backends import A0, A1, B0, A, B, put, read, take, until, values
+from tests.dfml.log.backends import A0, A1, B0, A, B, make_sqlite, put, read, take, until, values
 
 ROOT = Path(__file__).parents[3]
-NOBODY = 65534
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "log.db"
-
-
-def make(path: Path) -> SqliteLog:
-    log = SqliteLog(path)
-    log.create_topics([TopicConfig(A, 2), TopicConfig(B, 1)])
-    return log
 
 
 class TestOpening:
@@ -96,7 +77,7 @@ class TestOpening:
         assert path.read_bytes() == before
 
     def test_another_schema_version_is_refused(self, path: Path) -> None:
-        make(path).close()
+        make_sqlite(path).close()
         connection = sqlite3.connect(path)
         connection.execute("PRAGMA user_version = 99")
         connection.close()
@@ -107,7 +88,7 @@ class TestOpening:
         script = "import sys; from dfml.log import open_log; open_log('sqlite:///' + sys.argv[1]).close()"
         started = [subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=ROOT) for _ in range(4)]
         assert [process.wait(30) for process in started] == [0, 0, 0, 0]
-        assert make(path).topics()
+        assert make_sqlite(path).topics()
 
 
 class TestReadOnly:
@@ -117,19 +98,19 @@ class TestReadOnly:
         assert list(path.parent.iterdir()) == []
 
     def test_everything_can_be_read_while_it_is_written(self, path: Path) -> None:
-        with make(path) as log, SqliteLog(path, read_only=True) as reading:
+        with make_sqlite(path) as log, SqliteLog(path, read_only=True) as reading:
             log.append([Append(A, 0, b"k", b"v")], [Commit("g", {A0: 1})])
             assert values(read(reading, A0)) == [b"v"]
             assert reading.committed("g", [A0]) == {A0: 1}
 
     def test_a_closed_log_can_be_read(self, path: Path) -> None:
-        with make(path) as log:
+        with make_sqlite(path) as log:
             put(log, A0, b"v")
         with SqliteLog(path, read_only=True) as reading:
             assert values(read(reading, A0)) == [b"v"]
 
     def test_nothing_can_be_written(self, path: Path) -> None:
-        make(path).close()
+        make_sqlite(path).close()
         with SqliteLog(path, read_only=True) as log:
             for write in (
                 lambda: put(log, A0, b"v"),
@@ -141,147 +122,9 @@ class TestReadOnly:
                     write()
 
 
-class TestAnotherUser:
-    """Who may read the log's folder and not write it."""
-
-    @pytest.fixture
-    def guarded(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            with make(folder / "log.db") as log:
-                put(log, A0, b"v")
-            for file in folder.iterdir():
-                file.chmod(0o444)
-            folder.chmod(0o555)
-            user = os.geteuid()
-            if user == 0:  # who may write everything
-                os.seteuid(NOBODY)
-            yield folder / "log.db"
-            os.seteuid(user)
-            folder.chmod(0o755)
-
-    def test_can_read_it(self, guarded: Path) -> None:
-        with SqliteLog(guarded, read_only=True) as log:
-            assert values(read(log, A0)) == [b"v"]
-
-    def test_is_told_that_it_cannot_be_written(self, guarded: Path) -> None:
-        with pytest.raises(LogReadOnlyError, match="open it read-only|may not write"):
-            SqliteLog(guarded)
-
-
-class TestCrashes:
-    WRITE_PAIRS = """if True:
-        import os, sys; from dfml.log import Commit, open_log; from dfml.record import Append, TopicPartition
-        log = open_log('sqlite:///' + sys.argv[1])
-        for number in range(int(sys.argv[2]), 10**9):
-            value = b'%d' % number
-            log.append([Append('a', 0, b'k', value), Append('a', 1, b'k', value)],
-                       [Commit('g', {TopicPartition('a', 0): number})])
-            os.write(1, value + b'\\n')
-        """
-
-    def test_a_killed_writer_loses_no_acknowledged_unit_and_leaves_no_half_one(self, path: Path) -> None:
-        n_written = 0
-        with make(path) as log:
-            for n_acknowledged in (1, 40, 300, 700, 25, 1200):
-                n_written = self._write_until_killed(path, n_written, n_acknowledged)
-                pairs = [values(read(log, place)) for place in (A0, A1)]
-                assert pairs[0] == pairs[1] == [b"%d" % number for number in range(len(pairs[0]))]
-                assert len(pairs[0]) >= n_written
-                assert log.committed("g", [A0]) == {A0: len(pairs[0]) - 1}
-                n_written = len(pairs[0])
-
-    def _write_until_killed(self, path: Path, first: int, n_acknowledged: int) -> int:
-        """Return how many units were acknowledged in all."""
-        command = [sys.executable, "-c", self.WRITE_PAIRS, str(path), str(first)]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            for _ in range(n_acknowledged):
-                last = process.stdout.readline()
-            process.send_signal(signal.SIGKILL)
-            whole = [line for line in [last, *process.stdout] if line.endswith(b"\n")]
-            return int(whole[-1]) + 1
-
-    def test_a_process_that_dies_while_it_holds_the_lock_does_not_keep_it(self, path: Path) -> None:
-        hold = "import sys; from dfml.log.file_lock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(1)"
-        with make(path) as log:
-            command = [sys.executable, "-c", f"{hold}; print(flush=True); sys.stdin.read()", f"{path}-lock"]
-            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
-                assert process.stdout is not None
-                process.stdout.readline()
-                threading.Timer(0.05, process.kill).start()
-                put(log, A0, b"v")
-            assert values(read(log, A0)) == [b"v"]
-
-
-class TestTrouble:
-    def test_a_full_disk_is_said_and_gone_when_there_is_space_again(self, path: Path) -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        n_written = 0
-        with make(path) as log:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, hard))
-            try:
-                with pytest.raises(LogUnavailableError, match="free space|file-size limits"):
-                    for _ in range(1000):
-                        log.append([Append(A, 0, b"k", b"x" * 50_000), Append(A, 1, b"k", b"")])
-                        n_written += 1
-                assert len(read(log, A0)) == len(read(log, A1)) == n_written > 0
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-            put(log, A0, b"space again")
-            assert len(read(log, A0)) == n_written + 1
-
-    def test_a_full_database_is_unavailable(self, path: Path) -> None:
-        connection = sqlite3.connect(path)
-        connection.execute("PRAGMA max_page_count = 2")
-        with pytest.raises(sqlite3.Error) as caught:
-            connection.executescript("CREATE TABLE a (x); CREATE TABLE b (x);")
-        connection.close()
-        error = translate(caught.value, path)
-        assert isinstance(error, LogUnavailableError)
-        assert "the disk is full" in str(error)
-
-    def test_a_lock_held_too_long_by_a_process_is_unavailable(self, path: Path) -> None:
-        make(path).close()
-        holder = FileLock(Path(f"{path}-lock"))
-        with SqliteLog(path, lock_timeout_s=0.05) as log:
-            assert holder.acquire(1)
-            with pytest.raises(LogUnavailableError, match=r"another process held its lock for 0\.05 s"):
-                put(log, A0, b"refused")
-            holder.close()
-            put(log, A0, b"v")
-            assert values(read(log, A0)) == [b"v"]
-
-    def test_a_file_locked_too_long_by_a_program_is_unavailable(self, path: Path) -> None:
-        make(path).close()
-        foreign = sqlite3.connect(path, isolation_level=None)
-        with SqliteLog(path, lock_timeout_s=0.05) as log:
-            foreign.execute("BEGIN IMMEDIATE")
-            with pytest.raises(LogUnavailableError, match="another program locked it for too long"):
-                put(log, A0, b"refused")
-            foreign.close()
-            put(log, A0, b"v")
-            assert values(read(log, A0)) == [b"v"]
-
-    def test_a_damaged_file_is_said(self, path: Path) -> None:
-        with make(path) as log:
-            log.append([Append(A, 0, b"k", b"x" * 1000) for _ in range(1000)])
-        with path.open("r+b") as file:
-            file.seek(20 * 8192)
-            file.write(os.urandom(100 * 8192))
-        with SqliteLog(path) as log, pytest.raises(LogError, match="the file is damaged"):
-            read(log, A0)
-
-    def test_a_value_of_the_wrong_type_is_refused(self, path: Path) -> None:
-        with make(path) as log:
-            with pytest.raises(LogError, match="cannot store TEXT value in BLOB column"):
-                log.append([Append(A, 0, b"k", "text")])  # type: ignore[arg-type]
-            assert read(log, A0) == []
-
-
 class TestReading:
     def test_what_is_written_is_returned_as_it_will_be_read(self, path: Path) -> None:
-        with make(path) as log:
+        with make_sqlite(path) as log:
             appends = [Append(A, 1, b"k", b"0", (("h", b"v"),)), Append(B, 0, b"", b""), Append(A, 1, b"k", b"1")]
             written = log.write(appends)
             assert sorted(read(log, A1, B0), key=lambda record: record.position) == sorted(
@@ -289,7 +132,7 @@ class TestReading:
             )
 
     def test_a_topic_created_again_is_read_from_its_beginning_by_who_had_it_assigned(self, path: Path) -> None:
-        with make(path) as log:
+        with make_sqlite(path) as log:
             reader = log.reader()
             put(log, A0, b"old", b"old")
             reader.assign({A0: 0, B0: 0})
@@ -302,7 +145,7 @@ class TestReading:
             assert values(reader.poll(10, 0)) == [b"new"]
 
     def test_a_reader_may_wait_for_an_offset_that_is_still_to_come(self, path: Path) -> None:
-        with make(path) as log:
+        with make_sqlite(path) as log:
             reader = log.reader()
             reader.assign({A0: 2})
             put(log, A0, b"0", b"1")
@@ -311,12 +154,12 @@ class TestReading:
             assert values(reader.poll(10, 0)) == [b"2"]
 
     def test_there_are_no_offsets_below_zero(self, path: Path) -> None:
-        with make(path) as log, pytest.raises(LogError, match="offsets begin at 0"):
+        with make_sqlite(path) as log, pytest.raises(LogError, match="offsets begin at 0"):
             log.reader().assign({A0: -1})
 
     def test_large_records_do_not_come_all_at_once(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sqlite_reader, "POLL_BYTES", 1000)
-        with make(path) as log:
+        with make_sqlite(path) as log:
             put(log, A0, *[b"x" * 400] * 10)
             put(log, A1, b"y" * 5000, b"small")
             reader = log.reader()
@@ -327,7 +170,7 @@ class TestReading:
 
     def test_a_poll_that_was_cut_short_does_not_hold_the_wal(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sqlite_reader, "POLL_BYTES", 10)
-        with make(path) as log:
+        with make_sqlite(path) as log:
             reader = log.reader()
             reader.assign({A0: 0})
             put(log, A0, *[b"x" * 100] * 10)
@@ -338,7 +181,7 @@ class TestReading:
             foreign.close()
 
     def test_what_is_written_reaches_the_file_while_the_log_is_open(self, path: Path) -> None:
-        with make(path) as log:
+        with make_sqlite(path) as log:
             until(lambda: put(log, A0, b"x" * 1000) and path.stat().st_size > 200_000)
             assert len(read(log, A0)) >= 100
 
@@ -386,7 +229,7 @@ class TestCleaning:
 
 
 def test_a_live_member_cannot_commit_what_belongs_to_another(path: Path) -> None:
-    with make(path) as log:
+    with make_sqlite(path) as log:
         old = log.join("g", 2)
         assert old.poll() == {0, 1}
         new = log.join("g", 2)
@@ -399,7 +242,7 @@ def test_a_live_member_cannot_commit_what_belongs_to_another(path: Path) -> None
 
 
 def test_topics_beyond_the_shared_numbers_need_no_owner(path: Path) -> None:
-    with make(path) as log:
+    with make_sqlite(path) as log:
         member = log.join("g", 1)
         log.append([], [Commit("g", {A1: 1}, member.member, member.generation)])
         assert log.committed("g", [A1]) == {A1: 1}
@@ -410,7 +253,7 @@ def test_a_waiting_poll_learns_of_another_process(path: Path) -> None:
         "import sys; from dfml.log import open_log; from dfml.record import Append;"
         " open_log('sqlite:///' + sys.argv[1]).append([Append('a', 0, b'k', b'from afar')])"
     )
-    with make(path) as log:
+    with make_sqlite(path) as log:
         reader = log.reader()
         reader.assign({A0: 0})
         with subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=ROOT):
@@ -424,7 +267,7 @@ def test_writers_in_several_processes_share_one_log(path: Path) -> None:
             for number in range(300):
                 log.append([Append('a', 0, b'k', b'%s:%d' % (sys.argv[2].encode(), number))])
         """
-    with make(path) as log:
+    with make_sqlite(path) as log:
         started = [
             subprocess.Popen([sys.executable, "-c", script, str(path), name], cwd=ROOT) for name in ("p", "q", "r")
         ]
