@@ -317,9 +317,9 @@ class TestCleaning:
         for number in range(600):
             put(log, short, b"old%d" % number)
         put(log, A0, b"kept for ever")
-        backend.pass_ms(50_000)
+        backend.pass_ms(10_000)
         young = put(log, short, b"young")
-        backend.pass_ms(20_000)
+        backend.pass_ms(55_000)
         backend.clean(log)
         assert values(read(log, short)) == [b"young"]
         assert log.beginning([short])[short] == young[0].offset

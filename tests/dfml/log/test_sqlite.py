@@ -206,6 +206,15 @@ class TestCleaning:
             log.clean()
             assert values(read(log, A0)) == [b"997", b"998", b"999"]
 
+    def test_the_offset_for_a_time_is_right_where_the_youngest_record_was_removed(self, path: Path) -> None:
+        with SqliteLog(path) as log:
+            log.create_topics([TopicConfig(A, cleanup=Cleanup.COMPACT)])
+            written = [(b"k", 1000), (b"l", 500), (b"k", 600), (b"m", 900)]
+            log.append([Append(A, 0, key, b"v", timestamp_ms=time_ms) for key, time_ms in written])
+            log.clean()
+            offsets = {time_ms: log.offsets_at([A0], time_ms)[A0] for time_ms in (500, 550, 601, 950)}
+            assert offsets == {500: 1, 550: 2, 601: 3, 950: 4}
+
     def test_a_deleted_key_is_forgotten_after_a_day(self, path: Path) -> None:
         now_ms = 10**12
         with SqliteLog(path, clock=lambda: now_ms) as log:
