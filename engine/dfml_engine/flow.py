@@ -7,8 +7,10 @@ forgotten when every rule has fired or can fire no more.
 from dataclasses import dataclass, field
 from enum import Enum
 
+from dfml import headers as h
 from dfml.inference.codec import Message
 from dfml.record import Headers, Record
+from dfml.spec.schema import Join
 from dfml_engine.topology import FiringRule, Topology
 
 
@@ -18,6 +20,13 @@ class Ending(Enum):
     FIRED = "duplicate"
     CLOSED = "join window closed"
     IMPOSSIBLE = "upstream dropped"
+    OVER = "superseded"
+    """It fired, and its window closed before every slot had its record: an ``any`` join did without this one."""
+
+    def late_reason(self, rule: FiringRule, slot: int) -> str:
+        """Return the fate of a record that comes for this slot now."""
+        by_any = rule.join_of(slot) is Join.ANY
+        return Ending.CLOSED.value if self is Ending.OVER and not by_any else self.value
 
 
 @dataclass(slots=True)
@@ -61,12 +70,13 @@ class Gathering:
     def data(self) -> list[tuple[int, Arrival]]:
         """Return the arrivals whose payload flows, in the order of the spec (of an ``any`` join only the first)."""
         own = [(slot, arrival) for slot, arrival in self.arrivals.items() if slot < len(self.rule.sources)]
-        return own[:1] if self.rule.join.value == "any" else sorted(own, key=lambda pair: pair[0])
+        return own[:1] if self.rule.join is Join.ANY else sorted(own, key=lambda pair: pair[0])
 
     def used(self) -> list[Arrival]:
         """Return the arrivals that the firing is made from: the data that flows and the triggers that let it."""
         triggers = [arrival for slot, arrival in self.arrivals.items() if slot >= len(self.rule.sources)]
-        return [arrival for _, arrival in self.data()] + triggers
+        needed = triggers[:1] if self.rule.triggers_join is Join.ANY else triggers
+        return [arrival for _, arrival in self.data()] + needed
 
 
 @dataclass(slots=True)
@@ -86,3 +96,18 @@ class Flow:
     def complete(self) -> bool:
         """Whether no rule can fire any more (never true in a cyclic pipeline, which ends by age)."""
         return not self.topology.cyclic and len(self.ended) == len(self.topology.rules)
+
+    @classmethod
+    def begun_by(cls, topology: Topology, record: Record) -> "Flow":
+        """Return the flow of the request whose first record this is."""
+        return cls(topology, record.key, _inherited(topology, record), record.timestamp_ms)
+
+
+def _inherited(topology: Topology, record: Record) -> Headers:
+    """Return what the request's records inherit; a record of another pipeline is entered in this one."""
+    inherited = h.passed_on(record.headers)
+    if (h.PIPELINE, topology.pipeline.encode()) in inherited:
+        return inherited
+    named = ((h.PIPELINE, topology.pipeline.encode()), (h.VERSION, b"%d" % topology.version))
+    # Nobody waits here for what another pipeline's caller asked: its deadline stays behind.
+    return named + tuple(header for header in inherited if header[0] not in {h.PIPELINE, h.VERSION, h.DEADLINE})

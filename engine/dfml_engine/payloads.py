@@ -1,11 +1,11 @@
 """What a rule sends on: the tensors it wants of its arrivals, joined into one message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dfml.errors import PayloadError
 from dfml.inference.codec import Message, read_message
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
-from dfml.inference.project import Wanted, merge, merge_response, want_all
+from dfml.inference.project import Part, Wanted, merge, merge_response, want_all
 from dfml.record import Record
 from dfml_engine.flow import Arrival, Flow
 from dfml_engine.topology import FiringRule, Source
@@ -40,6 +40,8 @@ def join_payload(flow: Flow, rule: FiringRule, data: Sequence[tuple[int, Arrival
     for slot, arrival in data:
         message = parse(arrival, rule.sources[slot])
         parts.append((message, _wanted(rule.sources[slot], message)))
+    if rule.pieces:
+        parts = _in_order_of_the_spec(rule, {slot: arrival for slot, arrival in data})
     request = flow.request.decode(errors="replace")
     if rule.sink_port == "inputs":
         return merge(parts, model_name=rule.step or flow.topology.pipeline, request_id=request).SerializeToString()
@@ -51,6 +53,17 @@ def undecodable(record: Record, rule: FiringRule, error: PayloadError) -> Failur
     """Say which record could not be used, for whom it was read, and why."""
     reader = f"step '{rule.step}'" if rule.step else "the pipeline's output"
     return Failure("undecodable", f"{record.position}, read for {reader}: {error}")
+
+
+def _in_order_of_the_spec(rule: FiringRule, arrivals: Mapping[int, Arrival]) -> list[Part]:
+    """Return the parts where the spec goes back and forth between sources."""
+    parts: list[Part] = []
+    for slot, tensors in rule.pieces:
+        if slot in arrivals:
+            renames = rule.sources[slot].renames
+            wanted = tuple((tensor, renames.get(tensor, tensor)) for tensor in tensors)
+            parts.append((parse(arrivals[slot], rule.sources[slot]), wanted))
+    return parts
 
 
 def _wanted(source: Source, message: Message) -> Wanted | None:

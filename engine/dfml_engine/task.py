@@ -7,7 +7,7 @@ whose positions may have moved.
 
 import heapq
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
 
 from dfml import headers as h
@@ -49,7 +49,7 @@ class Task:
         self.already = Sent() if already is None else already
         self._writer = writer
         self._flows: OrderedDict[FlowKey, Flow] = OrderedDict()
-        self._finished: OrderedDict[FlowKey, None] = OrderedDict()
+        self._finished: OrderedDict[FlowKey, Mapping[tuple[int, int], Ending]] = OrderedDict()
         self._windows: list[tuple[int, int, Flow, Gathering]] = []
         self._order = count()
 
@@ -79,14 +79,20 @@ class Task:
         """Take a record into the slots it feeds; what fires is added to ``appends``."""
         flow = self._flow(topology, record)
         if flow is None:
-            for feed in feeds:
-                self._drop(record, topology.rules[feed.rule], Ending.FIRED.value)
+            self._drop_after_the_end(topology, feeds, record)
             return
         visit = _visit(record) if topology.cyclic else 0
         arrival = Arrival(record)
         for feed in feeds:
             self._fill(flow, feed, visit + feed.turn, arrival)
         self._forget_if_complete(flow)
+
+    def _drop_after_the_end(self, topology: Topology, feeds: Sequence[Feed], record: Record) -> None:
+        """Drop a record of a request for which no rule can fire any more."""
+        endings = self._finished[topology.pipeline, topology.version, record.key]
+        for feed in feeds:
+            rule = topology.rules[feed.rule]
+            self._drop(topology, record, rule, endings[feed.rule, 0].late_reason(rule, feed.slot))
 
     def fail(self, topology: Topology, step: str, record: Record) -> None:
         """Take note that a step failed for a request (``record`` is on the errors topic): nothing comes of it."""
@@ -132,7 +138,7 @@ class Task:
             return
         ended = flow.ended.get(key)
         if ended is not None:
-            self._drop(arrival.record, rule, ended.value)
+            self._drop(flow.topology, arrival.record, rule, ended.late_reason(rule, feed.slot))
             return
         source = rule.slots[feed.slot]
         if source.wanted and not self._wanted_here(flow, rule, feed.slot, visit, arrival):
@@ -154,8 +160,9 @@ class Task:
         was_used = self._writer.parents([record], record.partition) in parents
         if not was_used:
             late = {Join.ANY: "superseded", Join.OUTER: Ending.CLOSED.value}
-            self._drop(record, rule, late.get(rule.join, Ending.FIRED.value))
-        if rule.join is not Join.ANY or key in flow.ended:
+            reason = late.get(rule.join_of(feed.slot), Ending.FIRED.value)
+            self._drop(flow.topology, record, rule, reason)
+        if not rule.joins_any or key in flow.ended:
             flow.ended.setdefault(key, Ending.FIRED)
             return
         gathering = self._gathering(flow, rule, visit)
@@ -181,13 +188,13 @@ class Task:
         except PayloadError as error:
             gathering = flow.gatherings.get((rule.index, visit))
             for other in gathering.arrivals.values() if gathering and not gathering.fired else ():
-                self._drop(other.record, rule, Ending.IMPOSSIBLE.value, (source.name,))
+                self._drop(flow.topology, other.record, rule, Ending.IMPOSSIBLE.value, (source.name,))
             self._fail_rule(flow, rule, visit, undecodable(arrival.record, rule, error), [arrival])
             return False
         missing = source.missing(tensor.name for tensor in message.tensors)
         if not missing or (len(missing) < len(source.wanted) and not rule.needs_all_tensors(slot)):
             return True
-        self._drop(arrival.record, rule, "filtered", missing)
+        self._drop(flow.topology, arrival.record, rule, "filtered", missing)
         flow.lacks += missing
         self._lose(flow, rule, visit, slot, [arrival.record], missing)
         return False
@@ -202,15 +209,16 @@ class Task:
     def _gather(self, flow: Flow, gathering: Gathering, slot: int, arrival: Arrival) -> None:
         rule, bit = gathering.rule, 1 << slot
         if gathering.arrived & bit:
-            self._drop(arrival.record, rule, Ending.FIRED.value)
+            self._drop(flow.topology, arrival.record, rule, Ending.FIRED.value)
             return
         if gathering.arrived and arrival.record.timestamp_ms > gathering.close_ms:
             self._close(flow, gathering)
-            self._drop(arrival.record, rule, Ending.CLOSED.value)
+            reason = flow.ended[rule.index, gathering.visit].late_reason(rule, slot)
+            self._drop(flow.topology, arrival.record, rule, reason)
             return
         if gathering.fired:
             gathering.arrived |= bit
-            self._drop(arrival.record, rule, "superseded")
+            self._drop(flow.topology, arrival.record, rule, Ending.OVER.late_reason(rule, slot))
             self._end_if_resolved(flow, gathering)
             return
         self._note_arrival(flow, gathering, slot, arrival.record.timestamp_ms)
@@ -225,7 +233,7 @@ class Task:
         key = (rule.index, visit)
         if key in flow.ended:
             return
-        if self.already and rule.join is not Join.ANY and self._sent(flow, rule, visit) is not None:
+        if self.already and not rule.joins_any and self._sent(flow, rule, visit) is not None:
             flow.ended[key] = Ending.FIRED
             return
         gathering = self._gathering(flow, rule, visit)
@@ -244,7 +252,7 @@ class Task:
             case Decision.FIRE:
                 gathering.fired = True
                 self._fire(flow, gathering.rule, gathering.visit, gathering.data(), gathering.used())
-                self._drop_unused(gathering)
+                self._drop_unused(flow, gathering)
                 self._end_if_resolved(flow, gathering)
             case Decision.DROP:
                 self._give_up(flow, gathering, Ending.CLOSED if closed else Ending.IMPOSSIBLE)
@@ -252,12 +260,10 @@ class Task:
                 pass
 
     def _close(self, flow: Flow, gathering: Gathering) -> None:
-        if gathering.fired:
-            self._end(flow, gathering, Ending.CLOSED)
-        else:
+        if not gathering.fired:
             self._decide(flow, gathering, closed=True)
-            if gathering.fired:
-                self._end(flow, gathering, Ending.CLOSED)
+        if gathering.fired:
+            self._end(flow, gathering, Ending.OVER)
 
     # -- endings ------------------------------------------------------------------------------------------------------
 
@@ -274,17 +280,17 @@ class Task:
             for record in gathering.causes:
                 self.release(record)
 
-    def _drop_unused(self, gathering: Gathering) -> None:
-        """Drop the arrivals that an ``any`` join did not use because it waited for its trigger."""
+    def _drop_unused(self, flow: Flow, gathering: Gathering) -> None:
+        """Drop the arrivals that an ``any`` join did not use: they came while the rule waited for something else."""
         used = {id(arrival) for arrival in gathering.used()}
         for arrival in gathering.arrivals.values():
             if id(arrival) not in used:
-                self._drop(arrival.record, gathering.rule, "superseded")
+                self._drop(flow.topology, arrival.record, gathering.rule, Ending.OVER.value)
 
     def _give_up(self, flow: Flow, gathering: Gathering, ending: Ending) -> None:
         rule, arrivals, lacking = gathering.rule, list(gathering.arrivals.values()), gathering.lacking()
         for arrival in arrivals:
-            self._drop(arrival.record, rule, ending.value, lacking)
+            self._drop(flow.topology, arrival.record, rule, ending.value, lacking)
         flow.lacks = flow.lacks or list(lacking)
         self._end(flow, gathering, ending)
         causes = [*(arrival.record for arrival in arrivals), *gathering.causes]
@@ -326,7 +332,8 @@ class Task:
         self, flow: Flow, rule: FiringRule, visit: int, failure: Failure, parents: Sequence[Record]
     ) -> None:
         if (self._writer.topics.errors, self._identity(flow, rule, visit)) not in self.already:
-            self.appends.append(self._writer.failure(flow.headers, rule.step, failure, parents))
+            headers = (*flow.headers, (h.VISIT, b"%d" % visit)) if visit else flow.headers
+            self.appends.append(self._writer.failure(headers, rule.step, failure, parents))
 
     # -- firing -------------------------------------------------------------------------------------------------------
 
@@ -353,13 +360,18 @@ class Task:
         topology = flow.topology
         return Identity(topology.pipeline, topology.version, rule.step, flow.request.decode(errors="replace"), visit)
 
-    def _drop(self, record: Record, rule: FiringRule, reason: str, missing: Sequence[str] = ()) -> None:
+    def _drop(
+        self, topology: Topology, record: Record, rule: FiringRule, reason: str, missing: Sequence[str] = ()
+    ) -> None:
         if self.already:
-            own = identity(record)._replace(step=rule.step, visit=0)
+            request = identity(record).request
+            own = Identity(topology.pipeline, topology.version, rule.step, request, 0)
             dropped = self.already.parents(self._writer.topics.fates, own) or ()
             if self._writer.parents([record], record.partition) in dropped:
                 return
-        self.appends.append(self._writer.drop(record, rule.step, reason, missing))
+        # A record of another pipeline bears that one's name; the rule that drops it is this one's.
+        named_by = topology.naming if topology.external_feeds else ()
+        self.appends.append(self._writer.drop(record, rule.step, reason, missing, named_by))
 
     # -- flows --------------------------------------------------------------------------------------------------------
 
@@ -368,7 +380,7 @@ class Task:
         key = (topology.pipeline, topology.version, record.key)
         flow = self._flows.get(key)
         if flow is None and key not in self._finished:
-            flow = self._flows[key] = Flow(topology, record.key, _headers(topology, record), record.timestamp_ms)
+            flow = self._flows[key] = Flow.begun_by(topology, record)
             flow.failed = self.already.has_failed(*key[:2], record.key.decode(errors="replace"))
         return flow
 
@@ -376,7 +388,7 @@ class Task:
         if flow.complete:
             key = (flow.topology.pipeline, flow.topology.version, flow.request)
             if self._flows.pop(key, None) is not None:
-                self._finished[key] = None
+                self._finished[key] = flow.ended
                 if len(self._finished) > FINISHED_KEPT:
                     self._finished.popitem(last=False)
 
@@ -392,16 +404,6 @@ class Task:
                 for gathering in list(flow.gatherings.values()):
                     self._end(flow, gathering, Ending.IMPOSSIBLE)
                 del self._flows[key]
-
-
-def _headers(topology: Topology, record: Record) -> tuple[tuple[str, bytes], ...]:
-    """Return what the request's records inherit; a record of another pipeline is entered in this one."""
-    inherited = h.passed_on(record.headers)
-    if (h.PIPELINE, topology.pipeline.encode()) in inherited:
-        return inherited
-    named = ((h.PIPELINE, topology.pipeline.encode()), (h.VERSION, b"%d" % topology.version))
-    # Nobody waits here for what another pipeline's caller asked: its deadline stays behind.
-    return named + tuple(header for header in inherited if header[0] not in {h.PIPELINE, h.VERSION, h.DEADLINE})
 
 
 def _visit(record: Record) -> int:

@@ -8,8 +8,10 @@ integers used as bit masks.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from dfml.record import StepName, TopicName
+from dfml import headers as h
+from dfml.record import Headers, StepName, TopicName
 from dfml.spec.reference import Reference, parse_external, parse_reference
 from dfml.spec.schema import Batch, Join, Pipeline, Step
 from dfml.topics import Topics
@@ -54,6 +56,17 @@ class FiringRule:
     sink: TopicName
     sink_port: str
     batch: Batch | None = None
+    pieces: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """What is taken of which source, in the order of the spec, where that goes back and forth between sources."""
+
+    @property
+    def joins_any(self) -> bool:
+        """Whether records may still come when it has fired."""
+        return self.join is Join.ANY or (bool(self.triggers) and self.triggers_join is Join.ANY)
+
+    def join_of(self, slot: int) -> Join:
+        """Return the join that the slot takes part in."""
+        return self.join if slot < len(self.sources) else self.triggers_join
 
     @property
     def slots(self) -> tuple[Source, ...]:
@@ -72,8 +85,7 @@ class FiringRule:
 
     def needs_all_tensors(self, slot: int) -> bool:
         """Whether a record without one of the slot's wanted tensors does not count as an arrival."""
-        join = self.join if slot < len(self.sources) else self.triggers_join
-        return join is Join.INNER
+        return self.join_of(slot) is Join.INNER
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,11 @@ class Topology:
     def name(self) -> str:
         """Pipeline and version, for messages."""
         return f"{self.pipeline} v{self.version}"
+
+    @property
+    def naming(self) -> Headers:
+        """Pipeline and version, as headers."""
+        return ((h.PIPELINE, self.pipeline.encode()), (h.VERSION, b"%d" % self.version))
 
     def is_read(self, topic: TopicName) -> bool:
         """Whether a record of this pipeline on the topic has a reader: a rule, the model gateway or the caller."""
@@ -168,26 +185,25 @@ def _step_rule(index: int, step: Step, name: str, topics: Topics) -> FiringRule:
         sink=topics.model_inputs(step.name),
         sink_port="inputs",
         batch=step.batch if step.batch is not None and (step.batch.size > 1 or step.batch.window_ms) else None,
+        pieces=_pieces(inputs),
     )
 
 
 def _output_rule(index: int, pipeline: Pipeline, topics: Topics) -> FiringRule:
     output = pipeline.spec.output
     assert output is not None
+    answers = [parse_reference(text, pipeline.name) for text in output.steps]
     return FiringRule(
         index=index,
         step=OUTPUT,
-        sources=_sources(
-            [parse_reference(text, pipeline.name) for text in output.steps],
-            _renames(output.tensor_map, pipeline.name),
-            topics,
-        ),
+        sources=_sources(answers, _renames(output.tensor_map, pipeline.name), topics),
         triggers=(),
         join=output.steps_join,
         triggers_join=Join.INNER,
         window_ms=output.join_window_ms,
         sink=topics.pipeline_outputs(pipeline.name),
         sink_port="outputs",
+        pieces=_pieces(answers),
     )
 
 
@@ -195,16 +211,18 @@ def _input_rule(index: int, pipeline: Pipeline, topics: Topics) -> FiringRule:
     entry = pipeline.spec.input
     assert entry is not None
     renames = {parse_external(text): new for text, new in entry.tensor_map.items()}
+    inputs = [parse_external(text) for text in entry.external_inputs]
     return FiringRule(
         index=index,
         step=OUTPUT,
-        sources=_sources([parse_external(text) for text in entry.external_inputs], renames, topics),
+        sources=_sources(inputs, renames, topics),
         triggers=_sources([parse_external(text) for text in entry.external_triggers], {}, topics),
         join=entry.join_type,
         triggers_join=entry.triggers_join_type,
         window_ms=entry.join_window_ms,
         sink=topics.pipeline_inputs(pipeline.name),
         sink_port="inputs",
+        pieces=_pieces(inputs),
     )
 
 
@@ -218,6 +236,15 @@ def _sources(references: Sequence[Reference], renames: Mapping[Reference, str], 
     for reference in references:
         grouped.setdefault((reference.topic(topics), reference.pipeline), []).append(reference)
     return tuple(_source(topic, group, renames) for (topic, _), group in grouped.items())
+
+
+def _pieces(references: Sequence[Reference]) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Return (slot, tensors) for each run of references to one source; empty when every source is named in one run."""
+    places = list(dict.fromkeys(reference.whole for reference in references))
+    runs = [(places.index(whole), list(run)) for whole, run in groupby(references, key=lambda each: each.whole)]
+    if len(runs) == len(places):
+        return ()
+    return tuple((slot, tuple(each.tensor for each in run if each.tensor is not None)) for slot, run in runs)
 
 
 def _source(topic: TopicName, group: Sequence[Reference], renames: Mapping[Reference, str]) -> Source:

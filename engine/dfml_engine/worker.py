@@ -150,7 +150,7 @@ class EngineWorker:
             feeds = topology.feeds.get(record.topic)
             if feeds:
                 task.arrive(topology, feeds, record)
-            elif not topology.is_read(record.topic):
+            elif not (topology.is_read(record.topic) or self._external.get((record.topic, topology.pipeline))):
                 task.appends.append(self._writer.drop(record, "", "no reader"))
         if self._external and name is not None:
             self._dispatch_external(task, record, name.decode(errors="replace"))

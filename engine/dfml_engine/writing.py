@@ -57,10 +57,16 @@ class Writer:
         )
         return Append(self.topics.errors, first.partition, first.key, failure.text.encode(), headers + own)
 
-    def drop(self, record: Record, step: str, reason: str, missing: Sequence[str] = ()) -> Append:
-        """Make the record on the fates topic for a record that a rule dropped."""
+    def drop(
+        self, record: Record, step: str, reason: str, missing: Sequence[str] = (), named_by: Headers = ()
+    ) -> Append:
+        """Make the record on the fates topic for a record that a rule dropped.
+
+        ``named_by`` names the rule's pipeline and version where they are not the record's own.
+        """
         value = orjson.dumps({"fate": "dropped", "reason": reason, "missing": list(missing)})
-        kept = tuple(header for header in record.headers if header[0] in _NAMING)
+        given = {name for name, _ in named_by}
+        kept = named_by + tuple(header for header in record.headers if header[0] in _NAMING - given)
         own = ((h.STEP, step.encode()), (h.PARENTS, self.parents([record], record.partition)))
         return Append(self.topics.fates, record.partition, record.key, value, kept + own)
 

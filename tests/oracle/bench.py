@@ -1,4 +1,4 @@
-"""The engine's workers and the model gateway on a real log, driven by hand: who reads what when is the test's to say."""
+"""The engine's workers and the model gateway on a real log, driven by hand: the test says who reads what when."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -142,7 +142,8 @@ class Bench:
                 self.give(*waiting[move.pick % len(waiting)], move)
             elif not self.tick(move):
                 return
-        raise AssertionError("the pipelines never come to rest")
+        msg = "the pipelines never come to rest"
+        raise AssertionError(msg)
 
     def waiting(self) -> list[tuple[str, TopicPartition]]:
         ends = self.log.end(self.places)

@@ -1,12 +1,32 @@
 """The engine's records beside the oracle's: what differs, in words."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from bench import Written, rule_key, same_tensors
-from interpreter import Evaluation
+from bench import Bench, Written, rule_key, same_tensors
+from interpreter import Evaluation, interpret
+from oracle_models import model_of
+from strategies import Case
 
 ECHOES = {"duplicate", "answered already"}
 """Drops of copies; where copies were written, the oracle says nothing of them."""
+
+
+def compare(case: Case, folder: Path) -> list[str]:
+    """Run the case and return what differs from the oracle, and what is unaccounted."""
+    bench = Bench(folder, case.specs)
+    try:
+        for name, tensors in case.entries.items():
+            bench.enter(name, tensors, case.partitions[name.request])
+        bench.run(case.moves)
+        steps = {step["name"] for spec in case.specs.values() for step in spec["steps"]}
+        models = {step: model_of(step) for step in steps}
+        told = interpret(case.specs, models, case.entries, bench.happenings)
+        audit = bench.audit()
+        lost = [f"unaccounted: {position}" for position in audit.positions]
+        return differences(told, bench.written()) + lost
+    finally:
+        bench.close()
 
 
 def differences(told: Evaluation, written: Written) -> list[str]:

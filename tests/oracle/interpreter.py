@@ -1,8 +1,8 @@
 """What the dataflow rules make of requests: the reference that the engine is compared with.
 
-Written from the rules, not from the engine: values are arrays, records are names, there is no log. Where the rules leave
-the result to the order of arrival, the order is an argument: ``happenings`` says what each reader was given, when its
-clock was read and when it lost its memory.
+Written from the rules, not from the engine: values are arrays, records are names, there is no log. Where the rules
+leave the result to the order of arrival, the order is an argument: ``happenings`` says what each reader was given, when
+its clock was read and when it lost its memory.
 """
 
 from collections import defaultdict, deque
@@ -45,7 +45,7 @@ class Happening(NamedTuple):
 
 @dataclass
 class Evaluation:
-    """What became of the requests: records with tensors and parents, errors with parents, drops with allowed reasons."""
+    """What became of the requests: records with tensors and parents, errors, drops with the reasons allowed."""
 
     records: dict[Name, Tensors] = field(default_factory=dict)
     parents: dict[Name, frozenset[Name]] = field(default_factory=dict)
@@ -340,7 +340,7 @@ class Interpreter:
         given = parts[0] if len(parts) == 1 else {t: np.concatenate([part[t] for part in parts]) for t in parts[0]}
         try:
             answer = self.models[members[0].node](given)
-        except Exception:
+        except ValueError:
             for name in members if len(members) > 1 else ():
                 self.call([name])
             if len(members) == 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -147,11 +148,11 @@ def looping(draw: st.DrawFn, name: str = "p") -> Spec:
     body = [f"same{number}" for number in range(draw(st.integers(0, 3)))]
     before = [f"same{number}" for number in range(5, 5 + draw(st.integers(0, 2)))]
     entry = before[-1] if before else f"{name}.inputs"
-    drawn: list[Spec] = [{"name": step, "inputs": [at]} for step, at in zip(before, [f"{name}.inputs", *before])]
+    drawn: list[Spec] = [{"name": step, "inputs": [at]} for at, step in pairwise([f"{name}.inputs", *before])]
     loop = [*body, "again9"]
     head = {"name": loop[0], "inputs": draw(st.permutations([entry, "again9.outputs.AGAIN"])), "inputsJoinType": "any"}
     drawn.append(head)
-    drawn += [{"name": step, "inputs": [at]} for step, at in zip(loop[1:], loop)]
+    drawn += [{"name": step, "inputs": [at]} for at, step in pairwise(loop)]
     if draw(st.booleans()):
         drawn.append({"name": "mix7", "inputs": ["again9.outputs.DONE"]})
     if draw(st.booleans()):

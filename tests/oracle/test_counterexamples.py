@@ -1,0 +1,69 @@
+"""Cases that the engine once got wrong, as small as they could be made."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bench import Move
+from comparing import compare
+from interpreter import Name
+from strategies import Case
+
+
+def case(
+    *steps: dict[str, Any],
+    tensors: str = "XY",
+    value: int = 0,
+    moves: Sequence[Move] = (),
+    reader: dict[str, Any] | None = None,
+    **spec: Any,
+) -> Case:
+    """Make one request ``r`` to pipeline ``p``; ``reader`` is a pipeline ``q`` that reads p's topics."""
+    specs = {("p", 1): {"steps": list(steps), **spec}}
+    if reader is not None:
+        specs["q", 1] = reader
+    given = tuple((tensor, np.array([value + at])) for at, tensor in enumerate(tensors))
+    return Case(specs, {Name("r", "p", 1, "", "inputs"): given}, {"r": 0}, tuple(moves))
+
+
+def test_what_comes_when_no_rule_can_fire_any_more_is_no_duplicate(tmp_path: Path):
+    never = {"name": "mix1", "triggers": ["p.inputs.X", "p.inputs.Y", "mix0"]}
+    assert compare(case({"name": "mix0"}, never, tensors="X"), tmp_path) == []
+
+
+def test_what_an_any_join_did_without_is_superseded_even_when_its_window_is_over(tmp_path: Path):
+    first = {"name": "mix2", "inputs": ["mix0", "mix1"], "inputsJoinType": "any", "joinWindowMs": 1_000}
+    slow = [Move(fault="delay")] * 9
+    assert compare(case({"name": "mix0"}, {"name": "mix1"}, first, moves=slow), tmp_path) == []
+
+
+def test_only_the_first_of_any_triggers_is_a_parent(tmp_path: Path):
+    last = {"name": "mix7", "inputs": ["mix5"], "triggers": ["mix0", "p.inputs"], "triggersJoinType": "any"}
+    assert compare(case({"name": "mix0"}, {"name": "mix5"}, last), tmp_path) == []
+
+
+def test_a_drop_by_a_pipeline_that_reads_another_is_named_by_the_reader(tmp_path: Path):
+    reader = {"input": {"externalInputs": ["p.step.mix0.outputs.C"]}, "steps": [{"name": "mix1"}]}
+    steps = [{"name": "mix0"}, {"name": "mix3", "inputs": ["mix0"]}]
+    assert compare(case(*steps, reader=reader), tmp_path) == []
+
+
+def test_a_record_that_another_pipeline_reads_has_a_reader(tmp_path: Path):
+    reader = {"input": {"externalInputs": ["p.step.mix0.outputs"]}, "steps": [{"name": "mix1"}]}
+    assert compare(case({"name": "mix0"}, reader=reader), tmp_path) == []
+
+
+@pytest.mark.parametrize("join", ["inner", "outer"])
+def test_tensors_stand_in_the_order_of_the_spec_even_where_it_goes_back_and_forth(tmp_path: Path, join: str):
+    names = {"mix0.outputs.A": "A0", "mix1.outputs.A": "A1", "mix0.outputs.B": "B0"}
+    joined = {"name": "mix2", "inputs": list(names), "tensorMap": names, "inputsJoinType": join}
+    assert compare(case({"name": "mix0"}, {"name": "mix1"}, joined), tmp_path) == []
+
+
+def test_the_error_of_a_visit_too_many_bears_its_visit(tmp_path: Path):
+    loop = {"name": "again9", "inputs": ["p.inputs", "again9.outputs.AGAIN"], "inputsJoinType": "any"}
+    output = {"steps": ["again9.outputs.DONE"]}
+    endless = case(loop, value=1, output=output, allowCycles=True, maxStepRevisits=0)
+    assert compare(endless, tmp_path) == []
