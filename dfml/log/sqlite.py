@@ -65,7 +65,7 @@ class SqliteLog(Log):
             _make_folder(path)
             self._writer = writer = Writer(path, durability, lock_timeout_s, clock)
             cleaner = Cleaner(connect_to_read(path, lock_timeout_s), writer, path, clock)
-            self._upkeep = Upkeep(connect(path, "rw", lock_timeout_s), cleaner, writer, self._wake, path)
+            self._upkeep = Upkeep(connect(path, "rw", lock_timeout_s), cleaner, writer, path)
         self._queries = Queries(connect_to_read(path, lock_timeout_s), path)
 
     def create_topics(self, configs: Iterable[TopicConfig]) -> None:

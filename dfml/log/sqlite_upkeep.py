@@ -9,7 +9,6 @@ from dfml.errors import LogError
 from dfml.log.sqlite_cleaner import Cleaner
 from dfml.log.sqlite_file import BACKSTOP_PAGES, translate
 from dfml.log.sqlite_writer import Writer
-from dfml.log.wake import Wake
 
 CHECKPOINT_S = 0.25
 """A checkpoint inside a commit stalls it for 10 to 60 ms; beside it and this often, p99 fell from 6.9 to 0.8 ms."""
@@ -22,13 +21,10 @@ _logger = logging.getLogger(__name__)
 class Upkeep:
     """Moves what was written from the WAL to the file and deletes what may go; does nothing while nothing happens."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, cleaner: Cleaner, writer: Writer, wake: Wake, path: Path
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, cleaner: Cleaner, writer: Writer, path: Path) -> None:
         self._connection = connection
         self._cleaner = cleaner
         self._writer = writer
-        self._wake = wake
         self._path = path
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dfml-log-upkeep", daemon=True)
@@ -50,8 +46,8 @@ class Upkeep:
         while not self._stop.wait(CHECKPOINT_S):
             n_rounds += 1
             try:
-                if self._wake.n_units != n_checkpointed:
-                    n_checkpointed = self._wake.n_units
+                if self._writer.n_units != n_checkpointed:
+                    n_checkpointed = self._writer.n_units
                     self._checkpoint()
                 if n_rounds % ROUNDS_PER_CLEANING == 0:
                     self._cleaner.clean(self._stop, thorough=False)

@@ -40,6 +40,8 @@ class Writer:
     ----------
     known
         The catalogue, up to date inside a unit.
+    n_units
+        How many units were written.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class Writer:
         self._guard = threading.Lock()
         self._lock = _open_lock(path)
         self._closed = False
+        self.n_units = 0
         try:
             self._connection = self._open(durability)
         except BaseException:
@@ -74,6 +77,7 @@ class Writer:
                 for commit in commits:
                     self._move_commits(commit, changed)
                 cursor.execute("COMMIT")
+                self.n_units += 1
             except sqlite3.Error as error:
                 self._roll_back()
                 raise translate(error, self._path) from error
@@ -95,6 +99,7 @@ class Writer:
             try:
                 yield cursor
                 cursor.execute("COMMIT")
+                self.n_units += 1
                 self.known.distrust()
             except sqlite3.Error as error:
                 self._roll_back()

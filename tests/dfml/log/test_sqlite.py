@@ -185,6 +185,23 @@ class TestReading:
             until(lambda: put(log, A0, b"x" * 1000) and path.stat().st_size > 200_000)
             assert len(read(log, A0)) >= 100
 
+    def test_what_a_group_does_reaches_the_file_too(self, path: Path) -> None:
+        with make_sqlite(path) as log:
+            member = log.join("g", 2)
+            until(lambda: member.poll() == {0, 1} and _members_in_file(path) == [(member.member,)])
+            assert log.topics()
+
+
+def _members_in_file(path: Path) -> list[tuple[str]]:
+    """Return what who does not look into the WAL sees."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    try:
+        return connection.execute("SELECT name FROM members").fetchall()
+    except sqlite3.Error:  # the pages are being moved
+        return []
+    finally:
+        connection.close()
+
 
 class TestCleaning:
     def test_the_records_of_a_deleted_topic_leave_the_file(self, path: Path) -> None:
