@@ -12,6 +12,10 @@ from dfml_analysis.columns import Kind as VariableKind
 from dfml_analysis.localisation import Suspect
 
 
+SHOWN_US = 100
+"""A call that took less says nothing about what is slow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """One record on the way back: ``said`` by the guilty request, ``counterpart`` by the one like it ("" for none)."""
@@ -26,23 +30,22 @@ def walk_back(guilty: Trace, counterpart: Trace, suspect: Suspect) -> list[Stop]
     """Return the records that the request's end was made from, the end first, the suspect's own marked."""
     wrong = _wrong_record(guilty, suspect)
     end = next(reversed(guilty.answers or guilty.errors or guilty.entries))
-    others = {entry.name: entry for entry in counterpart.entries}
+    timed = suspect.kind is VariableKind.LATENCY
+    others = {entry.name: _say(entry, timed=timed) for entry in counterpart.entries}
+    way_back = reversed(order_for_waterfall(guilty.backwards(end.position)))
     return [
-        Stop(
-            entry.name,
-            _say(entry),
-            _say(others[entry.name]) if entry.name in others else "",
-            entry.position == wrong.position,
-        )
-        for entry in reversed(order_for_waterfall(guilty.backwards(end.position)))
+        Stop(entry.name, _say(entry, timed=timed), others.get(entry.name, ""), entry.position == wrong.position)
+        for entry in way_back
     ]
 
 
 def to_table(stops: list[Stop], guilty: Trace, counterpart: Trace) -> Table:
     """Return the walk for the terminal."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "record", f"guilty: {guilty.request}", f"alike, in the normal window: {counterpart.request}"):
-        table.add_column(column, overflow="fold")
+    table.add_column()
+    table.add_column("record", no_wrap=True)
+    table.add_column(f"guilty: {guilty.request}", overflow="fold")
+    table.add_column(f"alike, before: {counterpart.request}", overflow="fold")
     for stop in stops:
         cells = ("►" if stop.went_wrong else "", stop.record, stop.said, stop.counterpart or "–")
         table.add_row(*map(Text, cells), style="bold red" if stop.went_wrong else None)
@@ -60,11 +63,11 @@ def _wrong_record(trace: Trace, suspect: Suspect) -> Entry:
     return found[-1] if found else trace.entries[-1]
 
 
-def _say(entry: Entry) -> str:
+def _say(entry: Entry, *, timed: bool) -> str:
     if entry.kind is Kind.ERROR:
         return error_text(entry)
     said = [f"{tensor.name} {_plain(tensor.array.reshape(-1).tolist())}" for tensor in read_tensors(entry)]
-    if entry.service_us is not None:
+    if timed and (entry.service_us or 0) >= SHOWN_US:
         said.append(f"({entry.service_us / 1000:.1f} ms)")
     return "  ".join(said)
 
