@@ -2,13 +2,13 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dfml.clock import Clock
-from dfml.errors import LogError, LogReadOnlyError, LogUnavailableError
+from dfml.errors import DfmlError, LogError, LogReadOnlyError, LogUnavailableError
 from dfml.log.base import Commit
 from dfml.log.file_lock import FileLock
 from dfml.log.header_blob import encode_headers
@@ -73,16 +73,13 @@ class Writer:
             cursor = self._begin()
             try:
                 changed = self.known.seen + 1
-                records = self._insert(appends, changed) if appends else []
-                for commit in commits:
-                    self._move_commits(commit, changed)
+                records, ends = self._insert(appends, changed) if appends else ([], [])
+                positions = self._commit(commits, changed) if commits else {}
                 cursor.execute("COMMIT")
                 self.n_units += 1
-            except sqlite3.Error as error:
-                self._roll_back()
-                raise translate(error, self._path) from error
-            except BaseException:
-                self._roll_back()
+                self._take_up(changed, ends, positions)
+            except BaseException as error:
+                self._roll_back(error)
                 raise
             finally:
                 self._lock.release()
@@ -101,11 +98,8 @@ class Writer:
                 cursor.execute("COMMIT")
                 self.n_units += 1
                 self.known.distrust()
-            except sqlite3.Error as error:
-                self._roll_back()
-                raise translate(error, self._path) from error
-            except BaseException:
-                self._roll_back()
+            except BaseException as error:
+                self._roll_back(error)
                 raise
             finally:
                 self._lock.release()
@@ -165,21 +159,24 @@ class Writer:
             self._cursor.execute("BEGIN IMMEDIATE")
             self.known.refresh()
         except BaseException as error:
-            self._roll_back()
-            self._lock.release()
-            if isinstance(error, sqlite3.Error):
-                raise translate(error, self._path) from error
+            try:
+                self._roll_back(error)
+            finally:
+                self._lock.release()
             raise
         return self._cursor
 
-    def _roll_back(self) -> None:
-        # Even a failed COMMIT may have ended the transaction; what the catalogue says is then unknown.
+    def _roll_back(self, error: BaseException) -> None:
+        """Undo a unit; raise SQLite's errors as ours."""
         if self._connection.in_transaction:
             self._connection.rollback()
-        self.known.forget()
-        self._fences.clear()
+        if not isinstance(error, DfmlError):  # a failed COMMIT may have ended the transaction either way
+            self.known.forget()
+            self._fences.clear()
+        if isinstance(error, sqlite3.Error):
+            raise translate(error, self._path) from error
 
-    def _insert(self, appends: Sequence[Append], changed: int) -> list[Record]:
+    def _insert(self, appends: Sequence[Append], changed: int) -> tuple[list[Record], Collection[_End]]:
         known, now_ms = self.known, self._clock()
         ends: dict[tuple[TopicName, int], _End] = {}
         rows, records = [], []
@@ -202,23 +199,38 @@ class Writer:
         self._cursor.executemany(INSERT_RECORDS, rows)
         moves = [(changed, end.at, end.newest_ms, end.changed, end.tp) for end in ends.values()]
         self._cursor.executemany(MOVE_ENDS, moves)
-        for end in ends.values():
-            known.ends[end.tp] = changed, end.at, end.newest_ms
-        known.seen = changed
-        return records
+        return records, ends.values()
 
-    def _move_commits(self, commit: Commit, changed: int) -> None:
-        known, group = self.known, self.group_id(commit.group)
-        if commit.generation is not None:
-            self._fence(group).check(commit)
-        moves, inserts = self._divide(commit.offsets, group, changed)
-        if moves:
-            self._cursor.executemany(MOVE_COMMITS, moves)
-        if inserts:
+    def _commit(self, commits: Sequence[Commit], changed: int) -> dict[tuple[int, int], int]:
+        """Move the committed positions and return them by ``tp`` and group; of several for one, the last counts."""
+        known = self.known
+        positions: dict[tuple[int, int], int] = {}
+        for commit in commits:
+            group = self.group_id(commit.group)
+            if commit.generation is not None:
+                self._fence(group).check(commit)
+            for place, at in commit.offsets.items():
+                positions[known.ids.get(place) or known.tp(place), group] = at
+        moves, inserts = [], []
+        for (tp, group), at in positions.items():
+            old = known.commits.get((tp, group))
+            if old is None:
+                inserts.append((changed, tp, group, at))
+            else:
+                moves.append((changed, at, old[0], tp, group))
+        self._cursor.executemany(MOVE_COMMITS, moves)
+        if inserts:  # once for every topic partition and group
             self._cursor.executemany(INSERT_COMMITS, inserts)
-        for place, at in commit.offsets.items():
-            known.commits[known.ids[place], group] = changed, at
-            known.seen = changed  # only where something bears the number: another process may be given it else
+        return positions
+
+    def _take_up(self, changed: int, ends: Collection[_End], positions: Mapping[tuple[int, int], int]) -> None:
+        known = self.known
+        for end in ends:
+            known.ends[end.tp] = changed, end.at, end.newest_ms
+        for key, at in positions.items():
+            known.commits[key] = changed, at
+        if ends or positions:  # a number that nothing bears is given again, perhaps by another process
+            known.seen = changed
 
     def _fence(self, group: int) -> Fence:
         """Return the group's membership, read again when it changed."""
@@ -227,20 +239,6 @@ class Writer:
             self.known.memberships.discard(group)
             self._fences[group] = fence = Fence.load(self._cursor, group)
         return fence
-
-    def _divide(
-        self, offsets: Mapping[TopicPartition, int], group: int, changed: int
-    ) -> tuple[list[tuple[int, int, int, int, int]], list[tuple[int, int, int, int]]]:
-        """Return the marks to be moved and those to be entered."""
-        known, moves, inserts = self.known, [], []
-        for place, at in offsets.items():
-            tp = known.ids.get(place) or known.tp(place)
-            old = known.commits.get((tp, group))
-            if old is None:
-                inserts.append((changed, tp, group, at))
-            else:
-                moves.append((changed, at, old[0], tp, group))
-        return moves, inserts
 
 
 def _open_lock(path: Path) -> FileLock:
