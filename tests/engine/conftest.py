@@ -24,6 +24,7 @@ from dfml.settings import Settings
 from dfml.spec import parse_resources
 from dfml.topics import Topics
 from dfml_engine.gateways.api import Answer, SubmitOptions
+from dfml_engine.recovery import Sent
 from dfml_engine.stack import Stack
 from dfml_engine.task import Task
 from dfml_engine.topology import Topology, compile_pipeline
@@ -99,7 +100,7 @@ class Desk:
     """A task with one pipeline, fed by hand: records in, what was written out. No log, no clock."""
 
     topology: Topology
-    already: set[Any] = field(default_factory=set)
+    already: Sent | None = None
     partition: int = 0
     offsets: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -174,8 +175,8 @@ def compile_spec() -> Callable[..., Topology]:
 def desk() -> Callable[..., Desk]:
     """Make a desk of a pipeline's name and spec (YAML in flow or block form)."""
 
-    def make(spec: str, name: str = "p", version: int = 1, already: set[Any] | None = None) -> Desk:
-        return Desk(compiled(name, spec, version), set() if already is None else already)
+    def make(spec: str, name: str = "p", version: int = 1, already: Sent | None = None) -> Desk:
+        return Desk(compiled(name, spec, version), already)
 
     return make
 
