@@ -1,9 +1,11 @@
 """The answer to "what changed, and where?": verdict, ordered suspects, evidence; as table, JSON, text and figure."""
 
+import math
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -30,6 +32,7 @@ STYLES = {
 
 
 FLAG_LEVEL = 0.05
+UNKNOWN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class Suspect:
     score : float
         0 to 1, comparable within one localisation.
     p_value : float
-        Of "the mechanism is the same", corrected for the tests of this variable and for the number of variables.
+        Of "the mechanism is the same", corrected for the tests of this variable and for the number of variables; NaN
+        for a method without tests (as are ``effect`` and ``n_compared``).
     test : str
         Which test said so (:mod:`dfml_analysis.evidence`).
     effect : float
@@ -83,8 +87,8 @@ class Suspect:
     score: float
     p_value: float
     test: str = ""
-    effect: float = float("nan")
-    n_compared: float = float("nan")
+    effect: float = UNKNOWN
+    n_compared: float = UNKNOWN
     before: Summary | None = None
     after: Summary | None = None
     attribution: float | None = None
@@ -134,7 +138,7 @@ class Localisation:
     seconds: float
     status: str = "ok"
     target: str = ""
-    target_change: float = float("nan")
+    target_change: float = UNKNOWN
     evidence: tuple[VariableEvidence, ...] = field(default=())
 
     @property
@@ -160,17 +164,19 @@ class Localisation:
         """The variables that the verdict accuses; empty without one. A method that only ranks accuses its first."""
         if self.verdict not in {Verdict.FAULT, Verdict.INPUT_SHIFT}:
             return frozenset()
-        return frozenset(suspect.variable for suspect in self.suspects if not suspect.p_value > FLAG_LEVEL)
+        first = self.suspects[:1] if self.suspects and math.isnan(self.suspects[0].p_value) else ()
+        tested = [item for item in self.suspects if item.p_value <= FLAG_LEVEL]
+        return frozenset(suspect.variable for suspect in (*first, *tested))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the answer as plain JSON values: verdict, suspects, method, seed, seconds, status."""
+        """Return the answer as plain JSON values; a suspect's ``p_value`` is null for a method without tests."""
         suspects = [
             {
                 "step": suspect.step,
                 "variable": suspect.variable,
                 "kind": suspect.kind.value,
                 "score": suspect.score,
-                "p_value": suspect.p_value,
+                "p_value": None if math.isnan(suspect.p_value) else suspect.p_value,
             }
             for suspect in self.suspects
         ]
@@ -197,11 +203,12 @@ class Localisation:
                 "n_compared": suspect.n_compared,
                 "before": suspect.before.mean if suspect.before else float("nan"),
                 "after": suspect.after.mean if suspect.after else float("nan"),
-                "attribution": float("nan") if suspect.attribution is None else suspect.attribution,
+                "attribution": suspect.attribution,
             }
             for suspect in self.suspects
         ]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        return table.astype(dict.fromkeys(NUMBERS, np.float64))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the evidence of every tested variable as bars (-log10 p), suspects in colour."""
@@ -228,7 +235,7 @@ class Localisation:
                 suspect.variable,
                 suspect.kind.value,
                 f"{suspect.score:.2f}",
-                f"{suspect.p_value:.2g}",
+                "" if math.isnan(suspect.p_value) else f"{suspect.p_value:.2g}",
                 _mean(suspect.before),
                 _mean(suspect.after),
                 "" if suspect.attribution is None else f"{suspect.attribution:+.4g}",
@@ -249,6 +256,7 @@ COLUMNS = (
     "after",
     "attribution",
 )
+NUMBERS = ("score", "p_value", "effect", "n_compared", "before", "after", "attribution")
 
 
 def _describe(suspect: Suspect) -> str:

@@ -18,8 +18,6 @@ from dfml_analysis.overlap import estimate_overlap
 from dfml_analysis.variables import NOT_FINITE, Floats, Scale, Variable
 from dfml_analysis.windows import Windows
 
-MIN_OVERLAP_ROWS = 5.0
-"""Fewer comparable rows than this a window, and the answer is that there is none."""
 MIN_ROWS = 3
 MIN_EFFECT_SD = 0.03
 """A shift under 3 % of a residual standard deviation is no change, however many rows say so."""
@@ -114,7 +112,7 @@ def _conditional_test(child: Variable, parents: Sequence[Variable], rows: np.nda
         if not rule.broken.any() and complete.sum() == chosen.sum():
             return replace(result, evidence=no_evidence(overlap.n_rows, "exact rule"), comparable=True)
         found.append(rule_evidence(rule, overlap.probability[complete[chosen]], window[complete], child.scale))
-    if overlap.n_rows >= MIN_OVERLAP_ROWS or not parents:
+    if not parents or overlap.is_enough(own_window):
         test = numeric_evidence if child.scale is Scale.NUMERIC else discrete_evidence
         found.append(_large_enough(child, test(child.values[chosen], overlap, own_window)))
     if not found:

@@ -17,6 +17,10 @@ LONGEST_STEP = 5.0
 TOLERANCE = 1e-4
 """Newton's next error is the square of this."""
 MAX_LOGIT = 30.0
+MIN_ROWS = 5
+"""Fewer comparable rows than this a window, and the answer is that there is none."""
+MET = 0.98
+"""A row this surely of its own window has parents that the other window does not know."""
 WARM_ROWS = 2000
 """More rows than twice this start from a fit to every n-th: the last steps alone need them all."""
 
@@ -53,6 +57,12 @@ class Overlap:
         """Degrees of freedom that estimating e left; a root's e is known."""
         n_columns = self.columns.shape[1]
         return np.inf if n_columns == 1 else 2.0 * self.n_rows - n_columns
+
+    def is_enough(self, window: Floats) -> bool:
+        """Return whether enough rows of each window have parents that the other window has too."""
+        met = np.abs(self.surplus) < MET
+        n_met = min(int((met & (window == side)).sum()) for side in (0, 1))
+        return min(self.n_rows, float(n_met)) >= MIN_ROWS
 
     @property
     def total(self) -> float:

@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
-from dfml_analysis.localisation import Suspect, VariableEvidence
+from dfml_analysis.localisation import UNKNOWN, Suspect, VariableEvidence
 from dfml_analysis.verdict import Verdict
 from dfml_analysis.windows import Windows, read_windows
 
@@ -114,7 +114,7 @@ def rank_by_score(windows: Windows, scores: dict[str, float], *, alarm: bool | N
     """Return the ranking by score (largest first, scaled to 0..1), for methods without p-values."""
     ordered = sorted(scores, key=lambda name: -scores[name])
     top = max((abs(score) for score in scores.values()), default=0.0) or 1.0
-    suspects = tuple(_suspect(windows, name, max(scores[name] / top, 0.0), float("nan")) for name in ordered)
+    suspects = tuple(_suspect(windows, name, max(scores[name] / top, 0.0), UNKNOWN) for name in ordered)
     return Ranking(suspects, alarm, _verdict(windows, ordered, alarm))
 
 

@@ -19,7 +19,7 @@ FULL_SCORE_DIGITS = 10.0
 UNEXPLAINED = 0.5
 """What a suspect that explains nothing of the target's change loses of its score: a fault elsewhere is still one."""
 CERTAIN_DIGITS = 5.0
-"""A step whose mechanism changed at a p-value of 1e-5 comes before any input, however much of the damage is the input's:
+"""A step whose mechanism changed at a p-value of 1e-5 comes before any input, however much damage is the input's:
 it is the one to be mended. A less certain one stands in line, so that chance does not hide a certain input."""
 STANDARD_ERRORS = 2.0
 """The target changed if its mean did by more than this."""

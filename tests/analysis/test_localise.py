@@ -1,0 +1,162 @@
+"""The front door: what it answers, and what it says of data that cannot be used."""
+
+import json
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from dfml.errors import DataError
+from dfml_analysis.causal_graph import read_graph
+from dfml_analysis.columns import Kind
+from dfml_analysis.evaluate.simulate import DAMAGES, Setting, simulate
+from dfml_analysis.localise import localise
+from dfml_analysis.verdict import Verdict
+
+GRAPH = {"x": [], "y": ["x"], "z": ["x", "y"]}
+
+
+@pytest.fixture
+def graph() -> nx.DiGraph:
+    return read_graph(GRAPH)
+
+
+def _frame(n: int = 50, seed: int = 0, **columns: object) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    y = 2 * x + rng.normal(size=n)
+    return pd.DataFrame({"x": x, "y": y, "z": y - x + rng.normal(size=n)}).assign(**columns)
+
+
+def test_the_json_has_the_agreed_keys_and_is_json(graph: nx.DiGraph) -> None:
+    current = _frame(200, 1)
+    current["y"] += 3.0
+    answer = localise(graph, _frame(200), current, "z", seed=5).to_json()
+    assert list(answer) == ["verdict", "suspects", "method", "seed", "seconds", "status"]
+    assert list(answer["suspects"][0]) == ["step", "variable", "kind", "score", "p_value"]
+    assert json.loads(json.dumps(answer, allow_nan=False))["suspects"][0]["variable"] == "y"
+    assert (answer["verdict"], answer["seed"]) == ("fault", 5)
+
+
+@pytest.mark.parametrize("fault", [name for name in DAMAGES if name != "none"])
+def test_each_simulated_fault_is_found(fault: str) -> None:
+    cases = [simulate(Setting("random", 9, 500, fault), seed) for seed in range(6)]
+    answers = [localise(case.graph, case.reference, case.current, case.target) for case in cases]
+    hits = sum(answer.top == case.truth for answer, case in zip(answers, cases, strict=True))
+    assert hits >= 5
+
+
+def test_simulated_normal_windows_are_left_alone() -> None:
+    cases = [simulate(Setting("random", 9, 300, "none"), seed) for seed in range(100, 130)]
+    alarms = sum(bool(localise(case.graph, case.reference, case.current, case.target).flagged) for case in cases)
+    assert alarms <= 2, "at one in a hundred, three or more of thirty have a probability of 0.003"
+
+
+def test_the_same_problem_has_the_same_answer(graph: nx.DiGraph) -> None:
+    current = _frame(100, 1)
+    current["x"] += 2.0
+    first, second = (localise(graph, _frame(100), current, "z", seed=3) for _ in range(2))
+    assert first.suspects == second.suspects
+
+
+def test_a_changed_root_alone_is_an_input_shift(graph: nx.DiGraph) -> None:
+    rng = np.random.default_rng(7)
+    x = rng.normal(1.0, 1.0, 300)
+    y = 2 * x + rng.normal(size=300)
+    current = pd.DataFrame({"x": x, "y": y, "z": y - x + rng.normal(size=300)})
+    answer = localise(graph, _frame(300), current, "z")
+    assert answer.verdict is Verdict.INPUT_SHIFT
+    assert [(suspect.variable, suspect.kind) for suspect in answer.suspects] == [("x", Kind.INPUT)]
+
+
+def test_a_step_and_an_input_that_both_changed_are_a_fault_with_the_step_first(graph: nx.DiGraph) -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(1.0, 1.0, 300)
+    y = 2 * x + 2.0 + rng.normal(size=300)
+    current = pd.DataFrame({"x": x, "y": y, "z": y - x + rng.normal(size=300)})
+    answer = localise(graph, _frame(300), current, "z")
+    assert answer.verdict is Verdict.FAULT
+    assert [suspect.variable for suspect in answer.suspects] == ["y", "x"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "target", "said"),
+    [
+        (_frame(0), _frame(), "z", "0 rows"),
+        (_frame(), _frame().add_prefix("q"), "z", "share no column"),
+        (_frame(), _frame(), "q", "no node of the graph"),
+        (_frame().drop(columns="z"), _frame(), "z", "not a column of both"),
+        (_frame(z=np.nan), _frame(z=np.nan), "z", "no value in either"),
+        (_frame(y=[[1, 2]] * 50), _frame(), "z", "holds list"),
+        (_frame(y=pd.Timestamp("2024-01-01")), _frame(y=pd.Timestamp("2024-01-01")), "z", "holds datetime"),
+        (pd.concat([_frame(), _frame()], axis=1), _frame(), "z", "more than once"),
+    ],
+)
+def test_unusable_data_is_refused_with_its_reason(
+    graph: nx.DiGraph, reference: pd.DataFrame, current: pd.DataFrame, target: str, said: str
+) -> None:
+    with pytest.raises(DataError, match=said):
+        localise(graph, reference, current, target)
+
+
+def test_an_unknown_method_is_refused_with_the_known_ones(graph: nx.DiGraph) -> None:
+    with pytest.raises(DataError, match="marginal_ks"):
+        localise(graph, _frame(), _frame(), "z", method="magic")
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_too_few_rows_are_undecided(graph: nx.DiGraph, n: int) -> None:
+    answer = localise(graph, _frame(), _frame(n), "z")
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "too few rows" in answer.status
+
+
+def test_constant_columns_and_a_constant_target_are_no_change(graph: nx.DiGraph) -> None:
+    answer = localise(graph, _frame(y=1.0, z=2.0), _frame(50, 1, y=1.0, z=2.0), "z")
+    assert answer.verdict is Verdict.NO_CHANGE
+
+
+def test_a_node_without_data_is_passed_over_and_named(graph: nx.DiGraph) -> None:
+    answer = localise(graph, _frame(y=np.nan), _frame(50, 1, y=np.nan), "z")
+    assert answer.verdict is Verdict.NO_CHANGE
+    assert "no data for y" in answer.status
+
+
+def test_infinite_answers_are_a_fault_of_their_step(graph: nx.DiGraph) -> None:
+    current = _frame(100, 1)
+    current.loc[current.x < 0, "y"] = np.inf
+    answer = localise(graph, _frame(100), current, "z")
+    assert answer.top == "y"
+    assert answer.verdict is Verdict.FAULT
+
+
+def test_text_and_numbers_in_one_column_are_classes(graph: nx.DiGraph) -> None:
+    def mixed(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(y=["none" if value > 0 else 1 for value in frame.x])
+
+    assert localise(graph, mixed(_frame(100)), mixed(_frame(100, 1)), "z").verdict is not Verdict.FAULT
+
+
+def test_windows_that_share_no_parents_say_so(graph: nx.DiGraph) -> None:
+    far = _frame(100, 1)
+    far[["x", "y", "z"]] += [100.0, 200.0, 100.0]
+    answer = localise(graph, _frame(100), far, "z")
+    assert answer.verdict is Verdict.INPUT_SHIFT
+    assert "cannot tell for y" in answer.status
+
+
+def test_every_rendering_names_the_suspect(graph: nx.DiGraph) -> None:
+    current = _frame(200, 1)
+    current["y"] += 3.0
+    answer = localise(graph, _frame(200), current, "z")
+    console = Console(width=140)
+    with console.capture() as printed:
+        console.print(answer)
+    assert "y answers differently" in printed.get()
+    table = answer.to_frame()
+    assert table.loc[0, "variable"] == "y"
+    assert "y" in answer._repr_html_()  # noqa: SLF001
+    labels = [label.get_text() for label in answer.plot().get_yticklabels()]
+    assert "y (value)" in labels

@@ -1,0 +1,108 @@
+"""One mechanism or two: silent under a covariate shift, loud for a changed mechanism, in ten families."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfml_analysis.causal_graph import read_graph
+from dfml_analysis.columns import Kind
+from dfml_analysis.evaluate.mechanisms import FAMILIES, NOISE_SD
+from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms
+from dfml_analysis.windows import read_windows
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+N_ROWS = 500
+N_SEEDS = 40
+GRAPH = {"x": [], "y": ["x"]}
+
+
+def _windows(family: str, seed: int, *, shift: float, offset: float = 0.0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(seed)
+    frames = []
+    for move, extra in ((0.0, 0.0), (shift, offset)):
+        x = rng.normal(move, 1.0, N_ROWS)
+        y = FAMILIES[family](x[:, None], rng)
+        added = np.maximum(y, rng.random(N_ROWS) < extra) if family == "discrete" else y + extra * NOISE_SD
+        frames.append(pd.DataFrame({"x": x, "y": added}))
+    return frames[0], frames[1]
+
+
+def _examine(reference: pd.DataFrame, current: pd.DataFrame, graph: dict[str, list[str]] = GRAPH) -> MechanismTest:
+    digraph: nx.DiGraph = read_graph(graph)
+    tests = examine_mechanisms(read_windows(digraph, reference, current, "y"))
+    return min((test for test in tests if test.variable.name == "y"), key=lambda test: test.evidence.log_p)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("shift", [1.0, 2.0])
+def test_a_covariate_shift_is_no_change_of_the_mechanism(family: str, shift: float) -> None:
+    alarms = sum(
+        _examine(*_windows(family, seed, shift=shift)).evidence.log_p < np.log(0.01) for seed in range(N_SEEDS)
+    )
+    assert alarms <= 4, "at level 0.01, five or more of 40 have a probability of 5e-5"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_a_standard_deviation_is_seen_under_a_covariate_shift(family: str) -> None:
+    seen = sum(
+        _examine(*_windows(family, seed, shift=1.0, offset=0.5)).evidence.log_p < np.log(0.01) for seed in range(20)
+    )
+    assert seen >= 19
+
+
+def test_a_wider_spread_is_seen_though_the_mean_is_the_same() -> None:
+    reference, current = _windows("linear", 1, shift=0.5)
+    current["y"] += np.random.default_rng(2).normal(0.0, NOISE_SD, N_ROWS)
+    found = _examine(reference, current)
+    assert found.evidence.log_p < np.log(1e-6)
+    assert found.evidence.test in {"spread", "tails"}
+
+
+def test_a_change_of_sign_that_averages_out_is_seen() -> None:
+    rng = np.random.default_rng(3)
+    frames = [pd.DataFrame({"a": rng.normal(size=N_ROWS), "b": rng.normal(size=N_ROWS)}) for _ in range(2)]
+    for frame, sign in zip(frames, (1, -1), strict=True):
+        frame["y"] = sign * frame.a * frame.b + rng.normal(0.0, 1.0, N_ROWS)
+    assert _examine(frames[0], frames[1], {"a": [], "b": [], "y": ["a", "b"]}).evidence.log_p < np.log(1e-6)
+
+
+def test_without_overlap_nothing_is_said() -> None:
+    reference, current = _windows("sine", 4, shift=30.0)
+    found = _examine(reference, current)
+    assert not found.comparable
+    assert found.evidence.log_p == 0.0
+
+
+def test_a_few_broken_rows_of_an_exact_rule_are_a_change() -> None:
+    reference, current = _windows("exact", 5, shift=0.0)
+    current.loc[:3, "y"] += 0.01
+    found = _examine(reference, current)
+    assert found.evidence.test == "exact rule"
+    assert found.evidence.log_p < np.log(0.01)
+
+
+def test_a_moved_threshold_is_a_change_and_a_kept_one_is_not() -> None:
+    rng = np.random.default_rng(6)
+    frames = [pd.DataFrame({"x": rng.normal(move, 1.0, N_ROWS)}) for move in (0.0, 1.0)]
+    reference, current = (frame.assign(y=(frame.x > 0.3).astype(int)) for frame in frames)
+    assert _examine(reference, current).evidence.log_p == 0.0
+    assert _examine(reference, current.assign(y=(current.x > 0.6).astype(int))).evidence.log_p < np.log(1e-6)
+
+
+def test_absence_that_follows_an_absent_parent_is_no_change() -> None:
+    reference, current = _windows("linear", 7, shift=0.0)
+    lost = np.random.default_rng(8).random(N_ROWS) < 0.3
+    current.loc[lost] = np.nan
+    assert _examine(reference, current).evidence.log_p > np.log(0.01)
+
+
+def test_absence_of_its_own_is_a_change_of_presence() -> None:
+    reference, current = _windows("linear", 9, shift=0.0)
+    current.loc[np.random.default_rng(8).random(N_ROWS) < 0.1, "y"] = np.nan
+    found = _examine(reference, current)
+    assert found.kind is Kind.PRESENCE
+    assert found.evidence.log_p < np.log(1e-6)
