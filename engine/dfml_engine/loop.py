@@ -82,6 +82,9 @@ class EventLoop:
         if self._wake is not None:
             self._wake.cancel()
         self.write_now()
+        if self._outcomes:
+            n_left = sum(len(outcome.appends) for outcome in self._outcomes)
+            logger.error("%d records were not written (%s); the next start makes them again", n_left, self.refusal)
         self._reader.close()
 
     @property
@@ -192,8 +195,6 @@ class EventLoop:
             if outcome.refused is not None:
                 outcome.refused(error)
         kept = [outcome for outcome in outcomes if outcome.refused is None]
-        if not isinstance(error, LogUnavailableError):
-            logger.critical("the log will not be written again: %s", error)
         self._outcomes = kept + self._outcomes
         if self._outcomes and not self._flush_due:
             self._flush_due = True

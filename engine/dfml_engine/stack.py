@@ -4,12 +4,13 @@
 """
 
 import asyncio
-import gc
 import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -35,8 +36,7 @@ logger = logging.getLogger(__name__)
 
 DRAIN_S = 10.0
 """How long a stop waits for requests that are on their way."""
-GC_THRESHOLD = 50_000
-"""Allocations before the collector looks at the young: a request makes some hundreds, none of them cyclic."""
+DRAIN_LOOK_S = 0.01
 
 
 class Stack:
@@ -57,6 +57,7 @@ class Stack:
         self._clock = clock
         self._lock = StackLock(settings.log)
         self._users: dict[str, set[str]] = {}
+        self._exits = AsyncExitStack()
         self._tap: subprocess.Popen[bytes] | None = None
         self._rest: RestServer | None = None
 
@@ -73,20 +74,29 @@ class Stack:
             If the log cannot be opened.
         """
         self._lock.acquire()
-        self.log = _open(self.settings)
+        self._exits.callback(self._lock.release)
+        try:
+            await self._start()
+        except BaseException:
+            await self._exits.aclose()
+            raise
+
+    async def _start(self) -> None:
+        """Start part after part; each says how it is stopped, last in first out."""
+        self.log = self._exits.enter_context(_open(self.settings))
         self.control = Control(self.log, self.topics, partitions=self.settings.partitions, clock=self._clock)
         self.control.prepare()
         self._make_parts()
-        self._start_workers()
-        self.loop.write_now()
         if self.settings.tap:
             self._start_tap()
+            self._exits.push_async_callback(self._stop_tap)
+        self._exits.push_async_callback(self.loop.stop)
+        self._exits.callback(self.models.close)
+        self._start_workers()
         app = create_app(self.gateway, max_request_bytes=self.settings.max_request_bytes)
         self._rest = await serve_rest(app, self.settings.rest_host, self.settings.rest_port)
+        self._exits.push_async_callback(self._rest.close)
         self._lock.announce(self.url)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 50)
 
     def _make_parts(self) -> None:
         settings = self.settings
@@ -113,6 +123,9 @@ class Stack:
         for worker in (self.engine, self.models, self.gateway):
             self.loop.add(worker)
         self.loop.start()
+        self.loop.write_now()
+        if self.loop.refusal is not None:
+            raise self.loop.refusal
 
     def _start_tap(self) -> None:
         command = [sys.executable, "-m", "dfml.lineage.tap", "--log", self.settings.log]
@@ -120,23 +133,19 @@ class Stack:
         command += ["--prefix", self.settings.prefix, "--namespace", self.settings.namespace]
         self._tap = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
+    async def _stop_tap(self) -> None:
+        assert self._tap is not None
+        self._tap.terminate()
+        await asyncio.to_thread(self._tap.wait)
+
     async def stop(self) -> None:
         """Take no more requests, finish those on their way (at most DRAIN_S seconds), stop the tap last."""
         self.gateway.drain()
-        async with asyncio.timeout(DRAIN_S) as drained:
-            while self.gateway.outstanding or not self.loop.idle:
-                await asyncio.sleep(0.01)
-                if drained.expired():
-                    break
-        if self._rest is not None:
-            await self._rest.close()
-        self.models.close()
-        await self.loop.stop()
-        if self._tap is not None:
-            self._tap.terminate()
-            await asyncio.to_thread(self._tap.wait)
-        self.log.close()
-        self._lock.release()
+        until = time.monotonic() + DRAIN_S
+        # Two counts reach zero here; an event would have to be set on the way of every request.
+        while (self.gateway.outstanding or not self.loop.idle) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_LOOK_S)
+        await self._exits.aclose()
 
     async def __aenter__(self) -> Self:
         await self.start()
