@@ -11,7 +11,6 @@ from dfml.lineage.traces import Trace, order_for_waterfall
 from dfml_analysis.columns import Kind as VariableKind
 from dfml_analysis.localisation import Suspect
 
-
 SHOWN_US = 100
 """A call that took less says nothing about what is slow."""
 
@@ -67,7 +66,7 @@ def _say(entry: Entry, *, timed: bool) -> str:
     if entry.kind is Kind.ERROR:
         return error_text(entry)
     said = [f"{tensor.name} {_plain(tensor.array.reshape(-1).tolist())}" for tensor in read_tensors(entry)]
-    if timed and (entry.service_us or 0) >= SHOWN_US:
+    if timed and entry.service_us is not None and entry.service_us >= SHOWN_US:
         said.append(f"({entry.service_us / 1000:.1f} ms)")
     return "  ".join(said)
 
