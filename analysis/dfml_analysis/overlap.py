@@ -60,7 +60,7 @@ class Overlap:
 
     def is_enough(self, window: Floats) -> bool:
         """Return whether enough rows of each window have parents that the other window has too."""
-        met = np.abs(self.surplus) < MET
+        met = np.maximum(self.probability, 1.0 - self.probability) < MET
         n_met = min(int((met & (window == side)).sum()) for side in (0, 1))
         return min(self.n_rows, float(n_met)) >= MIN_ROWS
 
