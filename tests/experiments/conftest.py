@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dfml.inference.codec import decode_tensors, encode_request
-from dfml.inference.oip_pb2 import InferRequest, InferResponse
+from dfml.inference.oip_pb2 import InferResponse
 from dfml.record import Record, TopicPartition
 from dfml.settings import Settings
 from dfml.spec.schema import AnyResource
@@ -43,12 +43,17 @@ class App:
 
     async def answer_of(self, pipeline: str, request_id: str) -> dict[str, Any]:
         """Return the tensors of a request that nobody waits for, once it is answered."""
-        async with asyncio.timeout(10):
-            while not self.records(f"pipeline.{pipeline}.outputs"):  # noqa: ASYNC110 - the log has no event to await
-                await asyncio.sleep(0.005)
+        await self.wait_for_records(f"pipeline.{pipeline}.outputs", 1)
         answer = await self.stack.gateway.lookup(pipeline, request_id)
         assert isinstance(answer, Answer)
         return decode_tensors(InferResponse.FromString(answer.value))
+
+    async def wait_for_records(self, short: str, n_records: int) -> list[Record]:
+        """Return all records of a topic once there are that many."""
+        async with asyncio.timeout(10):
+            while len(found := self.records(short)) < n_records:  # noqa: ASYNC110 - the log has no event to await
+                await asyncio.sleep(0.005)
+        return found
 
     def records(self, short: str) -> list[Record]:
         """Return all records of a topic."""
@@ -62,11 +67,6 @@ class App:
             return found
         finally:
             reader.close()
-
-    def tensors(self, short: str) -> list[dict[str, Any]]:
-        """Return the tensors of each record of a topic."""
-        kind = InferRequest if short.endswith("inputs") else InferResponse
-        return [decode_tensors(kind.FromString(record.value)) for record in self.records(short)]
 
 
 @pytest.fixture
