@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import LogError, LogUnavailableError
@@ -54,6 +55,7 @@ class EventLoop:
         self._wake_at_ms: int | None = None
         self._looking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = False
         self.refusal: LogError | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -76,6 +78,7 @@ class EventLoop:
 
     async def stop(self) -> None:
         """Write what has been handed in and stop driving."""
+        self._stopped = True
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -163,9 +166,17 @@ class EventLoop:
             self._flush()
 
     def hand_in(self, make: Callable[[], Outcome]) -> None:
-        """Call ``make`` on the loop's thread and have its outcome written; from any thread."""
+        """Call ``make`` on the loop's thread and have its outcome written; from any thread, at any time.
+
+        What comes after the stop is not written: the next start makes it again.
+        """
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(lambda: self.submit(make()))
+        with suppress(RuntimeError):  # the asyncio loop is closed
+            self._loop.call_soon_threadsafe(self._take_in, make)
+
+    def _take_in(self, make: Callable[[], Outcome]) -> None:
+        if not self._stopped:
+            self.submit(make())
 
     def _flush(self) -> None:
         self._flush_due = False

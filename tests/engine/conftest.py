@@ -207,6 +207,12 @@ class Calls:
     def records(self, short: str) -> list[Record]:
         return read_topic(self.stack, TOPICS.expand(short))
 
+    def place(self, short: str, partition: int = 0) -> TopicPartition:
+        return TopicPartition(TOPICS.expand(short), partition)
+
+    def tensors(self, record: Record) -> dict[str, list[float]]:
+        return read_tensors(InferRequest if record.topic.endswith("inputs") else InferResponse, record.value)
+
     def append(self, short: str, value: bytes, key: bytes = b"foreign", headers: h.Headers = ()) -> None:
         """Write as another process would: by a log of its own."""
         with open_log(self.stack.settings.log) as log:

@@ -88,3 +88,6 @@ def hold(inputs: Tensors) -> Tensors:
 def count(inputs: Tensors, context: Any) -> Tensors:
     COUNTS[context.request_id] = COUNTS.get(context.request_id, 0) + 1
     return {"OUT": first(inputs) + 1}
+
+
+HERE_IS_NO_CODE = "a str"

@@ -53,7 +53,7 @@ class PythonRuntime:
         except ModelError as error:
             msg = f"{where}: {error}"
             raise ModelError(msg) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             msg = f"{where} cannot be loaded: {type(error).__name__}: {error}"
             raise ModelError(msg) from error
 
@@ -73,7 +73,7 @@ class PythonRuntime:
             given = ", ".join(inputs) or "no tensors"
             msg = f"model '{self._name}' needs tensor {error.args[0]!r}, it was given {given}"
             raise MissingTensorError(msg) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # code that leaves the process must not take the gateway along
             given = ", ".join(inputs) or "no tensors"
             msg = f"model '{self._name}' raised {type(error).__name__}: {error} (it was given {given})"
             raise ModelError(msg) from error
