@@ -131,15 +131,20 @@ class TestReading:
                 written, key=lambda record: record.position
             )
 
-    def test_a_topic_created_again_is_read_from_its_beginning_by_who_had_it_assigned(self, path: Path) -> None:
+    @pytest.mark.parametrize("cleaned", [False, True])
+    def test_a_topic_created_again_is_read_from_its_beginning_by_who_had_it_assigned(
+        self, path: Path, cleaned: bool
+    ) -> None:
         with make_sqlite(path) as log:
             reader = log.reader()
             put(log, A0, b"old", b"old")
             reader.assign({A0: 0, B0: 0})
             assert len(take(reader, 2)) == 2
-            log.delete_topics([A])
             put(log, B0, b"other")
             assert values(reader.poll(10, 0)) == [b"other"]
+            log.delete_topics([A])
+            if cleaned:
+                log.clean()
             log.create_topics([TopicConfig(A, 1)])
             put(log, A0, b"new")
             assert values(reader.poll(10, 0)) == [b"new"]
