@@ -36,12 +36,14 @@ def join_payload(flow: Flow, rule: FiringRule, data: Sequence[tuple[int, Arrival
     PayloadError
         If the value of an arrival is no Open Inference message, or the tensors cannot be joined.
     """
-    parts = []
-    for slot, arrival in data:
-        message = parse(arrival, rule.sources[slot])
-        parts.append((message, _wanted(rule.sources[slot], message)))
+    parts: list[Part] = []
     if rule.pieces:
-        parts = _in_order_of_the_spec(rule, {slot: arrival for slot, arrival in data})
+        parts = _in_order_of_the_spec(rule, dict(data))
+    else:
+        for slot, arrival in data:
+            source = rule.sources[slot]
+            message = parse(arrival, source)
+            parts.append((message, _wanted(source.wanted, source.renames, message)))
     request = flow.request.decode(errors="replace")
     if rule.sink_port == "inputs":
         return merge(parts, model_name=rule.step or flow.topology.pipeline, request_id=request).SerializeToString()
@@ -60,13 +62,13 @@ def _in_order_of_the_spec(rule: FiringRule, arrivals: Mapping[int, Arrival]) -> 
     parts: list[Part] = []
     for slot, tensors in rule.pieces:
         if slot in arrivals:
-            renames = rule.sources[slot].renames
-            wanted = tuple((tensor, renames.get(tensor, tensor)) for tensor in tensors)
-            parts.append((parse(arrivals[slot], rule.sources[slot]), wanted))
+            message = parse(arrivals[slot], rule.sources[slot])
+            parts.append((message, _wanted(tensors, rule.sources[slot].renames, message)))
     return parts
 
 
-def _wanted(source: Source, message: Message) -> Wanted | None:
-    if not source.wanted:
-        return want_all(message, source.renames) if source.renames else None
-    return tuple((name, source.renames.get(name, name)) for name in source.wanted)
+def _wanted(tensors: Sequence[str], renames: Mapping[str, str], message: Message) -> Wanted | None:
+    """Return the tensors, or all where none is named, each with its new name."""
+    if not tensors:
+        return want_all(message, renames) if renames else None
+    return tuple((name, renames.get(name, name)) for name in tensors)

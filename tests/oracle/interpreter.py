@@ -211,7 +211,8 @@ class Interpreter:
         if join.ended:
             parts = range(rule.n_data) if slot < rule.n_data else range(rule.n_data, len(rule.slots))
             passed = join.ended == "fired" and rule.join_of(slot) == "any" and any(s in join.arrived for s in parts)
-            self.drop(name, rule.id, slot, {"superseded"} if passed else UNMET)
+            reasons = UNMET | {"superseded"} if join.ended == "failed" else {"superseded"} if passed else UNMET
+            self.drop(name, rule.id, slot, reasons)
             return
         join.opened = stamp if join.opened is None else join.opened
         join.arrived[slot] = name
@@ -256,7 +257,7 @@ class Interpreter:
         missing = {source.text for slot, source in enumerate(rule.slots) if slot not in join.arrived}
         for slot, name in join.arrived.items():
             self.drop(name, rule.id, slot, UNMET, missing)
-        if rule.id[2:] == ("", "outputs"):
+        if rule.id[2:] == ("", "outputs") and rule.limit is None:
             self.seen.hopeless.add((request, rule.id.pipeline))
         self.lose_products(rule.id, request, ("inputs", "outputs"))
 
@@ -280,7 +281,8 @@ class Interpreter:
         join.ended = "fired"
         self.settled |= {(join.arrived[slot], rule.id, slot) for slot in data + triggers}
         for slot in set(join.arrived) - set(data + triggers):
-            self.drop(join.arrived[slot], rule.id, slot, {"superseded"})
+            if join.arrived[slot] not in used:
+                self.drop(join.arrived[slot], rule.id, slot, {"superseded"})
         tensors: list[tuple[str, Any]] = []
         for slot, wanted in rule.wanted:
             if slot in data:
@@ -289,6 +291,7 @@ class Interpreter:
         names = [tensor for tensor, _ in tensors]
         twice = len(set(names)) < len(names) and rule.id[2:] != ("", "outputs")
         if twice or (rule.limit is not None and visit > rule.limit):
+            join.ended = "failed"
             self.fail(Name(request, *rule.id[:3], "errors", visit), used)
             self.lose_products(rule.id, request, ("inputs", "outputs"))
         else:

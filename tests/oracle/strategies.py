@@ -30,7 +30,7 @@ class Case:
 
 def window_ms(depth: int) -> int:
     """Return a window that outlasts everything that can happen before a rule of this depth."""
-    return 1_000 * 3**depth
+    return 1_000 * 2**depth
 
 
 @dataclass

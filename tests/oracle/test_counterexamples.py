@@ -67,3 +67,14 @@ def test_the_error_of_a_visit_too_many_bears_its_visit(tmp_path: Path):
     output = {"steps": ["again9.outputs.DONE"]}
     endless = case(loop, value=1, output=output, allowCycles=True, maxStepRevisits=0)
     assert compare(endless, tmp_path) == []
+
+
+def test_a_copy_takes_no_place_in_a_batch(tmp_path: Path):
+    batched = {"name": "total0", "batch": {"size": 2, "windowMs": 5}}
+    copied = [Move(), Move(fault="duplicate")]
+    assert compare(case(batched, moves=copied), tmp_path) == []
+
+
+def test_a_source_that_is_read_whole_may_stand_between_the_tensors_of_another(tmp_path: Path):
+    output = {"steps": ["mix0.outputs.A", "mix1", "mix0.outputs.B"], "stepsJoin": "outer"}
+    assert compare(case({"name": "mix0"}, {"name": "mix1"}, output=output), tmp_path) == []

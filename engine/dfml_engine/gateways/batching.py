@@ -1,5 +1,6 @@
 """Gathering records into batches: until there are enough rows, or the window is over."""
 
+from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
@@ -8,6 +9,8 @@ from dfml.spec.schema import Batch
 
 DEFAULT_WINDOW_MS = 100
 """How long an incomplete batch waits when the spec gives a size and no window: a request must not wait for ever."""
+REMEMBERED = 20_000
+"""How many records are known again: a copy comes soon after the first, from a predecessor slow to notice its end."""
 
 
 @dataclass(slots=True)
@@ -24,6 +27,16 @@ class Batcher:
 
     def __init__(self) -> None:
         self._open: dict[Hashable, Gathered] = {}
+        self._known: OrderedDict[Hashable, None] = OrderedDict()
+
+    def is_repeated(self, own: Hashable) -> bool:
+        """Return whether a record of this identity was asked for before: a copy would count in other requests' rows."""
+        if own in self._known:
+            return True
+        self._known[own] = None
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return False
 
     def add(self, key: Hashable, record: Record, n_rows: int, batch: Batch, now_ms: int) -> Iterable[list[Record]]:
         """Take a record and yield the batches that are complete; none has more rows than the size if it can help it."""

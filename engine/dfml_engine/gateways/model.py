@@ -181,6 +181,9 @@ class ModelGateway:
         if not n_rows:
             self._call([record], outcome)
             return
+        if self._batcher.is_repeated((record.topic, identity(record))):
+            outcome.appends.append(self._caller.drop(record, "duplicate"))
+            return
         self._hold(record)
         key = (self._route(record).name, record.header(h.PIPELINE), record.header(h.VERSION), signature)
         for complete in self._batcher.add(key, record, n_rows, batch, self._clock()):
