@@ -157,13 +157,18 @@ class SqliteReader(Reader):
     def _take(self, max_records: int) -> list[Record]:
         records: list[Record] = []
         left_bytes = POLL_BYTES
-        try:
-            while self._ready and len(records) < max_records and left_bytes > 0:
-                place, _ = self._ready.popitem(last=False)
-                share = max(max_records // (len(self._ready) + 1), FEWEST_PER_TURN)
-                left_bytes -= self._read(place, min(share, max_records - len(records)), left_bytes, records)
-        except sqlite3.Error as error:
-            raise translate(error, self._path) from error
+        while self._ready and len(records) < max_records and left_bytes > 0:
+            place, _ = self._ready.popitem(last=False)
+            share = max(max_records // (len(self._ready) + 1), FEWEST_PER_TURN)
+            n_whole = len(records)
+            try:
+                left_bytes -= self._read(place, min(share, max_records - n_whole), left_bytes, records)
+            except sqlite3.Error as error:
+                self._ready[place] = None
+                del records[n_whole:]
+                if not records:
+                    raise translate(error, self._path) from error
+                break  # what was read must not be lost; an error that lasts comes with the next poll
         return records
 
     def _read(self, place: TopicPartition, limit: int, max_bytes: int, records: list[Record]) -> int:

@@ -155,6 +155,22 @@ class TestTrouble:
         with SqliteLog(path) as log, pytest.raises(LogError, match="the file is damaged"):
             read(log, A0)
 
+    def test_what_was_read_before_an_error_is_not_lost(self, path: Path) -> None:
+        with make_sqlite(path) as log:
+            put(log, A0, b"sound")
+            log.append([Append(A, 1, b"k", b"x" * 1000) for _ in range(1000)])
+        with path.open("r+b") as file:
+            file.seek(20 * 8192)
+            file.write(os.urandom(100 * 8192))
+        with SqliteLog(path) as log:
+            reader = log.reader()
+            reader.assign({A0: 0, A1: 0})
+            assert values(reader.poll(10_000, 0)) == [b"sound"]
+            for _ in range(2):
+                with pytest.raises(LogError, match="the file is damaged"):
+                    reader.poll(10_000, 0)
+            assert reader.positions() == {A0: 1, A1: 0}
+
     def test_a_value_of_the_wrong_type_is_refused(self, path: Path) -> None:
         with make_sqlite(path) as log:
             with pytest.raises(LogError, match="cannot store TEXT value in BLOB column"):
