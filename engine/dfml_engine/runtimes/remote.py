@@ -1,5 +1,6 @@
 """A model on another server: where it is, how long a call may take, under which id it is asked."""
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
@@ -18,6 +19,8 @@ TIMEOUT_MS = "30000"
 """The default of the parameter ``timeout_ms``: as long as a call of a model's code may take by default."""
 MAX_ID_LENGTH = 200
 """How much of a request's id goes into a call's id, which servers limit (ours to 256)."""
+_NOT_IN_IDS = re.compile(r"[^\x20-\x2b\x2d-\x7e]")
+"""What a server may refuse in an id, as ours does: all but printable ASCII, and the comma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ class RemoteModel:
             msg = f"cannot be sent its inputs: {error}"
             raise self.error(msg) from error
         digest = blake2b(request.SerializeToString(deterministic=True), digest_size=6).hexdigest()
-        request.id = f"{context.request_id[:MAX_ID_LENGTH]}~{self.name[:40]}~{digest}"
+        own = _NOT_IN_IDS.sub("_", context.request_id[:MAX_ID_LENGTH])
+        request.id = f"{own}~{self.name[:40]}~{digest}"
         return request
 
     def error(self, what: str) -> ModelError:

@@ -55,12 +55,15 @@ async def test_a_step_is_served_by_another_stack(stack: Make, texts: Any, tmp_pa
         assert record.key.startswith(b"r1~near~")
 
 
-async def test_one_request_may_call_the_server_again_with_other_tensors(stack: Make, texts: Any, remote: Make) -> None:
+@pytest.mark.parametrize("request_id", ["r1", "a,é\n" + 300 * "x"])
+async def test_one_request_may_call_the_server_again_with_other_tensors(
+    stack: Make, texts: Any, remote: Make, request_id: str
+) -> None:
     async with stack() as calls:
         calls.load(texts.model("add", "add1"), texts.pipeline("p", ECHO.replace("echo", "add")))
         runtime = remote(f"{address(calls.stack.url)}/p")
         answers = [
-            await asyncio.to_thread(runtime.infer, {"x": np.array([value], np.float32)}, Context("r1"))
+            await asyncio.to_thread(runtime.infer, {"x": np.array([value], np.float32)}, Context(request_id))
             for value in (1, 2, 1)
         ]
     assert [answer["OUT"].tolist() for answer in answers] == [[2], [3], [2]]
