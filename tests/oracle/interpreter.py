@@ -197,9 +197,11 @@ class Interpreter:
         wanted, here = rule.tensors_of(slot), dict(self.seen.records[name])
         missing = [tensor for tensor in wanted if tensor not in here]
         settled = (name, rule.id, slot) in self.settled
+        if settled and join.ended in {"unmet", "failed"}:
+            self.lose_products(rule.id, name.request, ("inputs", "outputs"))
         if missing and (len(missing) == len(wanted) or rule.join_of(slot) == "inner"):
             if not settled:
-                late = UNMET if join.ended else frozenset()
+                late = UNMET | {"superseded"} if join.ended else frozenset()
                 self.drop(name, rule.id, slot, {"filtered"} | late, {f"{rule.slots[slot].text}.{t}" for t in missing})
             join.never.add(slot)
             self.decide(rule, name.request, visit)
