@@ -100,14 +100,17 @@ class PartStatus:
         return Append(topics.status, 0, f"{self.kind}/{self.name}/{self.part}".encode(), orjson.dumps(value))
 
 
-class SpecListener(Protocol):
-    """What wants to hear of specs."""
+class RegistryListener(Protocol):
+    """What wants to hear of specs and statuses."""
 
     def spec_loaded(self, spec: LoadedSpec) -> None:
         """Take a new version of a resource."""
 
     def spec_unloaded(self, kind: str, name: str) -> None:
         """Take note that a resource is gone."""
+
+    def status_changed(self, status: PartStatus) -> None:
+        """Take note of what a part says of a resource."""
 
 
 class Registry:
@@ -118,13 +121,13 @@ class Registry:
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
         self._read = frozenset({topics.specs, topics.status})
-        self._listeners: list[SpecListener] = []
+        self._listeners: list[RegistryListener] = []
         self.versions: dict[tuple[str, str], dict[int, LoadedSpec]] = {}
         self.highest: dict[tuple[str, str], int] = {}
         self.statuses: dict[tuple[str, str, str], PartStatus] = {}
         self.unreadable: list[str] = []
 
-    def listen(self, listener: SpecListener) -> None:
+    def listen(self, listener: RegistryListener) -> None:
         """Tell the listener of every spec that comes from now on."""
         self._listeners.append(listener)
 
@@ -166,6 +169,8 @@ class Registry:
         if record.topic == self._topics.status:
             status = PartStatus(**orjson.loads(record.value))
             self.statuses[status.kind, status.name, status.part] = status
+            for listener in self._listeners:
+                listener.status_changed(status)
             return
         kind, name, version = record.key.decode().split("/")
         highest = self.highest.get((kind, name), 0)

@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import logging
 import os
 import subprocess
 import sys
@@ -21,18 +20,14 @@ from dfml.log.sqlite import SqliteLog
 from dfml.settings import Settings
 from dfml.spec.schema import AnyResource
 from dfml.topics import Topics
-from dfml_engine.control import ENGINE_PART, Control, pipeline_problem
-from dfml_engine.gateways.model import ModelGateway, ModelGatewayOptions
-from dfml_engine.gateways.pipeline import PipelineGateway, PipelineGatewayOptions
+from dfml_engine.control import Control
+from dfml_engine.gateways.model import ModelGateway
+from dfml_engine.gateways.pipeline import PipelineGateway
 from dfml_engine.gateways.rest import RestServer, create_app, serve_rest
 from dfml_engine.loop import EventLoop
-from dfml_engine.outcome import Outcome
-from dfml_engine.registry import LoadedSpec, PartStatus, Registry
-from dfml_engine.runtimes.base import RuntimeOptions
+from dfml_engine.parts import ALL_PARTS, Parts
+from dfml_engine.registry import LoadedSpec
 from dfml_engine.stack_lock import StackLock
-from dfml_engine.worker import EngineWorker
-
-logger = logging.getLogger(__name__)
 
 DRAIN_S = 10.0
 """How long a stop waits for requests that are on their way."""
@@ -56,7 +51,6 @@ class Stack:
         self.topics = Topics(settings.prefix, settings.namespace)
         self._clock = clock
         self._lock = StackLock(settings.log)
-        self._users: dict[str, set[str]] = {}
         self._exits = AsyncExitStack()
         self._tap: subprocess.Popen[bytes] | None = None
         self._rest: RestServer | None = None
@@ -86,46 +80,16 @@ class Stack:
         self.log = self._exits.enter_context(_open(self.settings))
         self.control = Control(self.log, self.topics, partitions=self.settings.partitions, clock=self._clock)
         self.control.prepare()
-        self._make_parts()
+        self.parts = Parts(self.settings, self.log, ALL_PARTS, self._clock)
         if self.settings.tap:
             self._start_tap()
             self._exits.push_async_callback(self._stop_tap)
-        self._exits.push_async_callback(self.loop.stop)
-        self._exits.callback(self.models.close)
-        self._start_workers()
+        self._exits.push_async_callback(self.parts.stop)
+        self.parts.start()
         app = create_app(self.gateway, max_request_bytes=self.settings.max_request_bytes)
         self._rest = await serve_rest(app, self.settings.rest_host, self.settings.rest_port)
         self._exits.push_async_callback(self._rest.close)
         self._lock.announce(self.url)
-
-    def _make_parts(self) -> None:
-        settings = self.settings
-        self.loop = EventLoop(self.log, self._clock)
-        self.registry = Registry(self.topics)
-        self.engine = EngineWorker(self.topics)
-        runtime = RuntimeOptions(settings.python_paths, settings.artefact_paths)
-        self.models = ModelGateway(
-            self.topics,
-            ModelGatewayOptions(runtime, settings.pool_threads, settings.model_timeout_ms),
-            self.loop.hand_in,
-            self._clock,
-        )
-        limits = PipelineGatewayOptions(
-            settings.partitions, settings.request_timeout_ms, settings.max_outstanding_requests
-        )
-        self.gateway = PipelineGateway(self.log, self.topics, limits, self.loop.submit, self._clock)
-        self.registry.listen(self)
-
-    def _start_workers(self) -> None:
-        """Read all specs first: the other workers need them to know what they read and had written."""
-        self.loop.add(self.registry)
-        self.loop.catch_up()
-        for worker in (self.engine, self.models, self.gateway):
-            self.loop.add(worker)
-        self.loop.start()
-        self.loop.write_now()
-        if self.loop.refusal is not None:
-            raise self.loop.refusal
 
     def _start_tap(self) -> None:
         command = [sys.executable, "-m", "dfml.lineage.tap", "--log", self.settings.log]
@@ -159,6 +123,23 @@ class Stack:
     # -- use ----------------------------------------------------------------------------------------------------------
 
     @property
+    def loop(self) -> EventLoop:
+        """What drives the workers."""
+        return self.parts.loop
+
+    @property
+    def models(self) -> ModelGateway:
+        """The model gateway."""
+        assert self.parts.models is not None
+        return self.parts.models
+
+    @property
+    def gateway(self) -> PipelineGateway:
+        """The core of the pipeline gateway: submit, await, look up."""
+        assert self.parts.gateway is not None
+        return self.parts.gateway
+
+    @property
     def rest_port(self) -> int:
         """The port that the REST gateway listens on."""
         assert self._rest is not None
@@ -175,57 +156,6 @@ class Stack:
         self.loop.catch_up()
         self.loop.write_now()
         return loaded
-
-    # -- specs --------------------------------------------------------------------------------------------------------
-
-    def spec_loaded(self, spec: LoadedSpec) -> None:
-        """Hand a spec to the parts that serve it, and say how that went."""
-        match spec.kind:
-            case "Model":
-                status = self.models.load(spec)
-                if not status.ready:
-                    logger.error("%s", status.reason)
-            case "Pipeline":
-                topology = self.engine.load(spec)
-                for model in topology.models:
-                    self._users.setdefault(model, set()).add(spec.name)
-                self.models.load_pipeline(topology)
-                self.gateway.load(topology)
-                status = PartStatus("Pipeline", spec.name, spec.version, ENGINE_PART, True, "")
-            case _:
-                status = self._load_experiment(spec)
-        self.registry.statuses[spec.kind, spec.name, status.part] = status
-        self.loop.submit(Outcome(appends=[status.to_append(self.topics)]))
-        self._refresh_readiness(spec.kind, spec.name)
-
-    def _load_experiment(self, spec: LoadedSpec) -> PartStatus:
-        experiment = spec.experiment.spec
-        if experiment.resource_type == "pipeline":
-            self.gateway.load_experiment(spec.name, experiment)
-        else:
-            self.models.load_experiment(spec.name, experiment)
-            if experiment.mirror is not None:
-                self.engine.account_for_mirror(experiment.mirror.name)
-        return PartStatus(spec.kind, spec.name, spec.version, ENGINE_PART, True, "")
-
-    def spec_unloaded(self, kind: str, name: str) -> None:
-        """Take a resource from the parts that serve it."""
-        if kind == "Model":
-            self.models.unload(name)
-        elif kind == "Pipeline":
-            self.gateway.unload(name)
-            self.engine.unload(name, self._clock())
-        else:
-            self.gateway.unload_experiment(name)
-            self.models.unload_experiment(name)
-        self._refresh_readiness(kind, name)
-
-    def _refresh_readiness(self, kind: str, name: str) -> None:
-        """Tell the gateway which of the pipelines that a resource concerns can answer now."""
-        for pipeline in {name} if kind == "Pipeline" else self._users.get(name, ()):
-            spec = self.registry.newest("Pipeline", pipeline)
-            if spec is not None:
-                self.gateway.set_ready(pipeline, pipeline_problem(self.registry, spec))
 
 
 def _open(settings: Settings) -> SqliteLog:

@@ -1,0 +1,174 @@
+"""The workers of one process, and what each spec means for them.
+
+A process may hold all parts (``dfml up``) or one (``dfml run engine``). Every part follows the control topics by the
+registry of its process; what it makes of a spec it says on the status topic, where the others read it.
+"""
+
+import logging
+from collections.abc import Collection
+from enum import Enum
+
+from dfml.clock import Clock
+from dfml.log.sqlite import SqliteLog
+from dfml.settings import Settings
+from dfml.topics import Topics
+from dfml_engine.control import ENGINE_PART, MODEL_PART, pipeline_problem
+from dfml_engine.gateways.model import ModelGateway, ModelGatewayOptions
+from dfml_engine.gateways.pipeline import PipelineGateway, PipelineGatewayOptions
+from dfml_engine.loop import EventLoop
+from dfml_engine.outcome import Outcome
+from dfml_engine.registry import LoadedSpec, PartStatus, Registry
+from dfml_engine.runtimes.base import RuntimeOptions
+from dfml_engine.topology import compile_pipeline
+from dfml_engine.worker import EngineWorker, Worker
+
+logger = logging.getLogger(__name__)
+
+
+class Part(Enum):
+    """What a process may run; the value is its name on the command line and on the status topic."""
+
+    ENGINE = ENGINE_PART
+    MODEL_GATEWAY = MODEL_PART
+    PIPELINE_GATEWAY = "pipeline-gateway"
+
+
+ALL_PARTS = frozenset(Part)
+
+
+class Parts:
+    """The chosen parts on one event loop.
+
+    Parameters
+    ----------
+    settings : Settings
+        Everything that can be set.
+    log : SqliteLog
+        The log that they share with the parts of other processes.
+    chosen : collection of Part
+        Which ones.
+    clock : Clock
+        Milliseconds since the epoch.
+    """
+
+    def __init__(self, settings: Settings, log: SqliteLog, chosen: Collection[Part], clock: Clock) -> None:
+        self.topics = Topics(settings.prefix, settings.namespace)
+        self.loop = EventLoop(log, clock)
+        self.registry = Registry(self.topics)
+        self._clock = clock
+        self._users: dict[str, set[str]] = {}
+        self.engine = EngineWorker(self.topics) if Part.ENGINE in chosen else None
+        self.models = self._make_models(settings) if Part.MODEL_GATEWAY in chosen else None
+        self.gateway = self._make_gateway(settings, log) if Part.PIPELINE_GATEWAY in chosen else None
+        self.registry.listen(self)
+
+    def _make_models(self, settings: Settings) -> ModelGateway:
+        runtime = RuntimeOptions(settings.python_paths, settings.artefact_paths)
+        options = ModelGatewayOptions(runtime, settings.pool_threads, settings.model_timeout_ms)
+        return ModelGateway(self.topics, options, self.loop.hand_in, self._clock)
+
+    def _make_gateway(self, settings: Settings, log: SqliteLog) -> PipelineGateway:
+        limits = PipelineGatewayOptions(
+            settings.partitions, settings.request_timeout_ms, settings.max_outstanding_requests
+        )
+        return PipelineGateway(log, self.topics, limits, self.loop.submit, self._clock)
+
+    def start(self) -> None:
+        """Start the workers; all specs are read first: the others need them to know what they read and had written.
+
+        Raises
+        ------
+        LogError
+            If the log cannot be written.
+        """
+        self.loop.add(self.registry)
+        self.loop.catch_up()
+        workers: tuple[Worker | None, ...] = (self.engine, self.models, self.gateway)
+        for worker in workers:
+            if worker is not None:
+                self.loop.add(worker)
+        self.loop.start()
+        self.loop.write_now()
+        if self.loop.refusal is not None:
+            raise self.loop.refusal
+
+    async def stop(self) -> None:
+        """Stop the workers; what was handed in is written."""
+        if self.models is not None:
+            self.models.close()
+        await self.loop.stop()
+
+    # -- specs --------------------------------------------------------------------------------------------------------
+
+    def spec_loaded(self, spec: LoadedSpec) -> None:
+        """Hand a spec to the parts that serve it, and say how that went."""
+        match spec.kind:
+            case "Model":
+                self._load_model(spec)
+            case "Pipeline":
+                self._load_pipeline(spec)
+            case _:
+                self._load_experiment(spec)
+        self._refresh_readiness(spec.kind, spec.name)
+
+    def _load_model(self, spec: LoadedSpec) -> None:
+        if self.models is not None:
+            status = self.models.load(spec)
+            if not status.ready:
+                logger.error("%s", status.reason)
+            self._say(status)
+
+    def _load_pipeline(self, spec: LoadedSpec) -> None:
+        topology = self.engine.load(spec) if self.engine else compile_pipeline(spec.pipeline, spec.version, self.topics)
+        for model in topology.models:
+            self._users.setdefault(model, set()).add(spec.name)
+        if self.models is not None:
+            self.models.load_pipeline(topology)
+        if self.gateway is not None:
+            self.gateway.load(topology)
+        if self.engine is not None:
+            self._say(PartStatus(spec.kind, spec.name, spec.version, ENGINE_PART, ready=True, reason=""))
+
+    def _load_experiment(self, spec: LoadedSpec) -> None:
+        experiment = spec.experiment.spec
+        if self.gateway is not None and experiment.resource_type == "pipeline":
+            self.gateway.load_experiment(spec.name, experiment)
+        if self.models is not None and experiment.resource_type == "model":
+            self.models.load_experiment(spec.name, experiment)
+        if self.engine is not None:
+            if experiment.resource_type == "model" and experiment.mirror is not None:
+                self.engine.account_for_mirror(experiment.mirror.name)
+            self._say(PartStatus(spec.kind, spec.name, spec.version, ENGINE_PART, ready=True, reason=""))
+
+    def spec_unloaded(self, kind: str, name: str) -> None:
+        """Take a resource from the parts that serve it."""
+        if self.models is not None and kind == "Model":
+            self.models.unload(name)
+        if self.models is not None and kind == "Experiment":
+            self.models.unload_experiment(name)
+        if self.gateway is not None and kind == "Pipeline":
+            self.gateway.unload(name)
+        if self.gateway is not None and kind == "Experiment":
+            self.gateway.unload_experiment(name)
+        if self.engine is not None and kind == "Pipeline":
+            self.engine.unload(name, self._clock())
+        self._refresh_readiness(kind, name)
+
+    # -- status -------------------------------------------------------------------------------------------------------
+
+    def status_changed(self, status: PartStatus) -> None:
+        """Take note of what a part, of this process or another, says of a resource."""
+        self._refresh_readiness(status.kind, status.name)
+
+    def _say(self, status: PartStatus) -> None:
+        self.registry.statuses[status.kind, status.name, status.part] = status
+        self.loop.submit(Outcome(appends=[status.to_append(self.topics)]))
+
+    def _refresh_readiness(self, kind: str, name: str) -> None:
+        """Tell the gateway which of the pipelines that a resource concerns can answer now."""
+        if self.gateway is None:
+            return
+        for pipeline in {name} if kind == "Pipeline" else self._users.get(name, ()):
+            spec = self.registry.newest("Pipeline", pipeline)
+            if spec is not None:
+                self.gateway.set_ready(pipeline, pipeline_problem(self.registry, spec))
