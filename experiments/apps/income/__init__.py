@@ -4,7 +4,7 @@ The applicants are synthetic, so the truth is known: ``generator.py`` has their 
 from its draws, in some seconds, and loaded only from where the operator allows it::
 
     python -m experiments.apps.income.train --out build/income
-    dfml up --artefact-paths build/income --load experiments/apps/income/pipeline.yaml
+    DFML_ARTEFACT_PATHS=build/income dfml up --load experiments/apps/income/pipeline.yaml
 
 ``pipeline.yaml`` draws the steps; ``models.py`` holds those that are no artefacts; ``faults.py`` has the ways in which
 it goes wrong.
