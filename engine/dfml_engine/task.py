@@ -155,13 +155,13 @@ class Task:
         return self.already.parents(rule.sink, own) or self.already.parents(self._writer.topics.errors, own)
 
     def _pass_over(self, flow: Flow, feed: Feed, visit: int, arrival: Arrival, parents: Collection[bytes]) -> None:
-        """Take a record for a rule that had fired before: it was used then, or it comes too late."""
+        """Take a record for a rule that had fired or failed before: it was used then, or it comes too late."""
         rule, record, key = flow.topology.rules[feed.rule], arrival.record, (feed.rule, visit)
         was_used = self._writer.parents([record], record.partition) in parents
         if not was_used:
-            late = {Join.ANY: "superseded", Join.OUTER: Ending.CLOSED.value}
-            reason = late.get(rule.join_of(feed.slot), Ending.FIRED.value)
-            self._drop(flow.topology, record, rule, reason)
+            fired = (rule.sink, self._identity(flow, rule, visit)) in self.already
+            late = {Join.ANY: Ending.OVER, Join.OUTER: Ending.CLOSED}.get(rule.join_of(feed.slot), Ending.FIRED)
+            self._drop(flow.topology, record, rule, (late if fired else Ending.IMPOSSIBLE).value)
         if not rule.joins_any or key in flow.ended:
             flow.ended.setdefault(key, Ending.FIRED)
             return

@@ -78,3 +78,9 @@ def test_a_copy_takes_no_place_in_a_batch(tmp_path: Path):
 def test_a_source_that_is_read_whole_may_stand_between_the_tensors_of_another(tmp_path: Path):
     output = {"steps": ["mix0.outputs.A", "mix1", "mix0.outputs.B"], "stepsJoin": "outer"}
     assert compare(case({"name": "mix0"}, {"name": "mix1"}, output=output), tmp_path) == []
+
+
+def test_after_a_restart_what_comes_for_an_output_that_was_given_up_is_no_duplicate(tmp_path: Path):
+    output = {"steps": ["choose0.outputs.A", "choose0.outputs.B", "mix1.outputs"], "tensorMap": {"mix1.outputs.A": "C"}}
+    given_up = [Move(), Move(), Move(fault="crash after")]
+    assert compare(case({"name": "choose0"}, {"name": "mix1"}, output=output, moves=given_up), tmp_path) == []
