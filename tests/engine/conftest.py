@@ -2,10 +2,11 @@
 
 import asyncio
 import importlib
+import resource
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,7 @@ from dfml.spec import parse_resources
 from dfml.topics import Topics
 from dfml_engine.gateways.api import Answer, SubmitOptions
 from dfml_engine.recovery import Sent
+from dfml_engine.registry import LoadedSpec
 from dfml_engine.stack import Stack
 from dfml_engine.task import Task
 from dfml_engine.topology import Topology, compile_pipeline
@@ -63,6 +65,12 @@ def read_tensors(kind: type, value: bytes) -> dict[str, list[float]]:
 
 def request_of(tensors: Tensors, request_id: str = "") -> InferRequest:
     return encode_request(arrays(tensors), model_name="", request_id=request_id)
+
+
+def spec_record(kind: str, name: str, version: int, resource: Any) -> tuple[bytes, bytes]:
+    """Return key and value of the record that says: this is loaded."""
+    append = LoadedSpec(kind, name, version, resource, 0).to_append(TOPICS)
+    return append.key, append.value
 
 
 @dataclass
@@ -261,6 +269,7 @@ def texts() -> Any:
         pipeline = staticmethod(pipeline_text)
         model = staticmethod(model_text)
         documents = staticmethod(documents)
+        spec_record = staticmethod(spec_record)
 
     return Texts
 
@@ -278,6 +287,22 @@ def models() -> ModuleType:
 @pytest.fixture
 def log_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/log.db"
+
+
+@pytest.fixture
+def small_files() -> Callable[..., Any]:
+    """Make every file of this process full: nothing can grow any more, while the block runs."""
+
+    @contextmanager
+    def limit() -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
 
 
 @pytest.fixture

@@ -185,10 +185,11 @@ class PipelineGateway:
         request.model_name = pipeline
         value = request.SerializeToString(deterministic=True)
         key, digest = (pipeline, request.id), digest_of(value)
-        if self._requests.knows(key, digest):
-            return
         now_ms = self._clock()
         deadline_ms = None if timeout_ms is None else now_ms + timeout_ms
+        if self._requests.knows(key, digest):
+            self._requests.prolong(key, deadline_ms or now_ms + self._options.request_timeout_ms)
+            return
         partition = partition_of(request.id, self._options.partitions)
         opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms)
         self._requests.enter(opened)
@@ -404,9 +405,15 @@ class PipelineGateway:
         for record in read_range(log, begins):
             place = TopicPartition(record.topic, record.partition)
             if place not in starts:
-                self._requests.enter(reopen(record))
+                if self._is_answered(request_key(record)[0]):
+                    self._requests.enter(reopen(record))
             elif record.offset < starts[place]:
                 self._requests.end(request_key(record), record.position)
+
+    def _is_answered(self, pipeline: str) -> bool:
+        """Whether requests to a pipeline end with an answer: those without an output are never awaited."""
+        loaded = self._loaded.get(pipeline)
+        return loaded is None or loaded.status.synchronous
 
     def _entry_of(self, place: TopicPartition) -> TopicPartition | None:
         ref = self._topics.parse(place.topic)

@@ -115,6 +115,12 @@ class RequestTable:
         elif not ended.digest:
             self._ended[request.key] = EndedRequest(ended.position, request.digest)
 
+    def prolong(self, key: RequestKey, deadline_ms: int) -> None:
+        """Let the callers of a request on its way wait until then at least: one of them has just asked again."""
+        request = self._open.get(key)
+        if request is not None:
+            request.deadline_ms = max(request.deadline_ms or 0, deadline_ms)
+
     def leave(self, key: RequestKey) -> None:
         """Forget a request on its way."""
         self._open.pop(key, None)
