@@ -4,6 +4,7 @@ Specs live on the compacted topic ``control.specs``: key ``Kind/name/version``, 
 gone. Status lives on ``control.status``: key ``Kind/name/part``. Every part follows both; there is no other scheduler.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +17,8 @@ from dfml.spec import dump_resource, resource_from_dict
 from dfml.spec.schema import AnyResource, Experiment, Model, Pipeline
 from dfml.topics import Topics
 from dfml_engine.outcome import Outcome
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,11 @@ class LoadedSpec:
         """
         value = orjson.loads(record.value)
         resource = resource_from_dict(value["resource"])
-        return cls(value["kind"], value["name"], value["version"], resource, value["loaded_ms"])
+        spec = cls(resource.kind, resource.name, value["version"], resource, value["loaded_ms"])
+        if record.key != spec.key.encode():
+            msg = f"the key is {record.key!r}, the value is of {spec.key!r}"
+            raise ValueError(msg)
+        return spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +160,8 @@ class Registry:
         for record in batch:
             try:
                 self._take(record)
-            except (ValueError, KeyError, TypeError) as error:
+            except Exception as error:
+                logger.exception("control: %s could not be taken up", record.position)
                 self._note_unreadable(record, error)
         return Outcome()
 

@@ -94,6 +94,11 @@ class Task:
             rule = topology.rules[feed.rule]
             self._drop(topology, record, rule, endings[feed.rule, 0].late_reason(rule, feed.slot))
 
+    def has_begun(self, topology: Topology, request: bytes) -> bool:
+        """Return whether anything of the request has come to this version of the pipeline."""
+        key = (topology.pipeline, topology.version, request)
+        return key in self._flows or key in self._finished
+
     def fail(self, topology: Topology, step: str, record: Record) -> None:
         """Take note that a step failed for a request (``record`` is on the errors topic): nothing comes of it."""
         rule = topology.rule_of(step)

@@ -59,6 +59,7 @@ class EngineWorker:
         self._writer = Writer(topics)
         self._topologies: dict[tuple[bytes, bytes], Topology] = {}
         self._newest: dict[str, Topology] = {}
+        self._older: dict[str, list[Topology]] = {}
         self._retiring: list[tuple[int, tuple[bytes, bytes]]] = []
         self._tasks: dict[int, Task] = {}
         self._already: dict[int, Sent] = {}
@@ -77,6 +78,8 @@ class EngineWorker:
         if newest is None or newest.version < spec.version:
             self._read_from_outside(newest, topology)
             self._newest[spec.name] = topology
+            if newest is not None:
+                self._older.setdefault(spec.name, []).append(newest)
         self._read |= self._topics_of(topology)
         return topology
 
@@ -88,6 +91,7 @@ class EngineWorker:
     def unload(self, name: str, now_ms: int) -> None:
         """Accept nothing new from other pipelines; requests under way finish, then the pipeline is forgotten."""
         self._read_from_outside(self._newest.pop(name, None), None)
+        self._older.pop(name, None)
         for key in self._topologies:
             if key[0] == name.encode():
                 self._retiring.append((now_ms + FLOW_AGE_MS, key))
@@ -156,9 +160,16 @@ class EngineWorker:
             self._dispatch_external(task, record, name.decode(errors="replace"))
 
     def _dispatch_external(self, task: Task, record: Record, name: str) -> None:
-        """Give the record to the pipelines that read this topic of this pipeline from outside."""
-        for topology in self._external.get((record.topic, name), ()):
-            task.arrive(topology, topology.external_feeds[record.topic, name], record)
+        """Give the record to the pipelines that read this topic of this pipeline from outside.
+
+        A request that has begun to arrive on an older version of the reader stays on that one.
+        """
+        for newest in self._external.get((record.topic, name), ()):
+            older = self._older.get(newest.pipeline, ())
+            topology = next((each for each in older if task.has_begun(each, record.key)), newest)
+            feeds = topology.external_feeds.get((record.topic, name))
+            if feeds:
+                task.arrive(topology, feeds, record)
 
     def _claim_later(self, task: Task, record: Record, name: bytes | None) -> None:
         """Keep a record whose pipeline version is not known yet; without a pipeline's name it is nobody's."""
