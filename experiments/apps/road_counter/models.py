@@ -8,10 +8,12 @@ image-filter  ``grey``                             ``image`` FP32 [m, h, w] and 
                                                    their numbers; or ``rejected`` INT64 [1]: how many are faulty, when
                                                    more than a quarter is
 detector      ``image``, ``time``                  ``centroid`` FP64 [n, 2] (row, column) and ``frame`` INT64 [n]: the
-                                                   cars of all images in order; ``area`` FP64 [1]: their mean size
+                                                   cars of all images in order; ``cars_seen`` INT64 [1] and ``area``
+                                                   FP64 [1]: how many, and their mean size
 tracker       ``centroid``, ``frame``              ``track`` INT64 [n]: detections of one car have one number;
-                                                   ``tracks`` INT64 [1]: how many there are
-counter       ``centroid``, ``track``              ``cars``, ``east``, ``west`` INT64 [1]: how many crossed the line, in
+                                                   ``journeys`` INT64 [2, 2]: cars by the side of the line on which they
+                                                   are first (row) and last (column) seen, 0 is the left
+counter       ``journeys``                         ``cars``, ``east``, ``west`` INT64 [1]: how many crossed the line, in
                                                    all and to the right and left
 ============  ===================================  =====================================================================
 """
@@ -79,6 +81,7 @@ def detect_above(inputs: Tensors, brightness: float) -> Tensors:
     return {
         "centroid": np.array(centroids, dtype=np.float64).reshape(-1, 2),
         "frame": np.array(frames, dtype=np.int64),
+        "cars_seen": np.array([len(frames)]),
         "area": np.array([np.mean(areas) if areas else 0.0]),
     }
 
@@ -101,7 +104,16 @@ def track_within(inputs: Tensors, max_speed: float) -> Tensors:
         fresh = now[tracks[now] < 0]
         tracks[fresh] = np.arange(n_tracks, n_tracks + len(fresh))
         n_tracks, before = n_tracks + len(fresh), now
-    return {"track": tracks, "tracks": np.array([n_tracks])}
+    return {"track": tracks, "journeys": _count_journeys(centroid[:, 1], tracks)}
+
+
+def _count_journeys(columns: np.ndarray[Any, Any], tracks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Count the tracks from side to side: rows by the first side, columns by the last."""
+    journeys = np.zeros((2, 2), dtype=np.int64)
+    for number in np.unique(tracks):
+        path = columns[tracks == number]
+        journeys[int(path[0] >= LINE_COLUMN), int(path[-1] >= LINE_COLUMN)] += 1
+    return journeys
 
 
 def _nearest(before: np.ndarray[Any, Any], now: np.ndarray[Any, Any], reach: float) -> list[tuple[int, int]]:
@@ -114,11 +126,6 @@ def _nearest(before: np.ndarray[Any, Any], now: np.ndarray[Any, Any], reach: flo
 
 
 def count(inputs: Tensors) -> Tensors:
-    """Count the tracks that begin on one side of the line and end on the other."""
-    columns, tracks = inputs["centroid"][:, 1], inputs["track"]
-    east = west = 0
-    for number in np.unique(tracks):
-        path = columns[tracks == number]
-        east += int(path[0] < LINE_COLUMN <= path[-1])
-        west += int(path[-1] < LINE_COLUMN <= path[0])
+    """Count the cars that are last seen on another side of the line than first."""
+    (_, east), (west, _) = inputs["journeys"].tolist()
     return {"cars": np.array([east + west]), "east": np.array([east]), "west": np.array([west])}
