@@ -14,7 +14,6 @@ from dfml import headers as h
 from dfml.errors import PayloadError
 from dfml.headers import Identity, identity
 from dfml.record import Append, Record, TopicName
-from dfml.spec.schema import Join
 from dfml_engine.firing import Decision, decide
 from dfml_engine.flow import Arrival, Ending, Flow, Gathering
 from dfml_engine.held import HeldOffsets
@@ -164,9 +163,16 @@ class Task:
         rule, record, key = flow.topology.rules[feed.rule], arrival.record, (feed.rule, visit)
         was_used = self._writer.parents([record], record.partition) in parents
         if not was_used:
-            fired = (rule.sink, self._identity(flow, rule, visit)) in self.already
-            late = {Join.ANY: Ending.OVER, Join.OUTER: Ending.CLOSED}.get(rule.join_of(feed.slot), Ending.FIRED)
-            self._drop(flow.topology, record, rule, (late if fired else Ending.IMPOSSIBLE).value)
+            ending = (
+                Ending.OVER if (rule.sink, self._identity(flow, rule, visit)) in self.already else Ending.IMPOSSIBLE
+            )
+            is_copy = self._writer.shares_topic(record, parents)
+            self._drop(
+                flow.topology,
+                record,
+                rule,
+                Ending.FIRED.value if is_copy else ending.late_reason(rule, feed.slot),
+            )
         if not rule.joins_any or key in flow.ended:
             flow.ended.setdefault(key, Ending.FIRED)
             return

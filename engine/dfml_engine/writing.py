@@ -41,6 +41,11 @@ class Writer:
                 spelled.append(b"%b@%d" % (short, parent.offset))
         return b",".join(spelled)
 
+    def shares_topic(self, record: Record, parents: Iterable[bytes]) -> bool:
+        """Say whether one of these parents, as :meth:`parents` spells them, is a record of the same topic."""
+        beginning = self.parents([record], record.partition).partition(b"@")[0] + b"@"
+        return any(parent.startswith(beginning) for parent in parents)
+
     def _shorten(self, topic: TopicName) -> bytes:
         self._short[topic] = short = self.topics.shorten(topic).encode()
         return short

@@ -21,7 +21,7 @@ def compare(case: Case, folder: Path) -> list[str]:
         bench.run(case.moves)
         steps = {step["name"] for spec in case.specs.values() for step in spec["steps"]}
         models = {step: model_of(step) for step in steps}
-        told = interpret(case.specs, models, case.entries, bench.happenings)
+        told = interpret(case.specs, models, case.entries, bench.happenings, case.partitions)
         audit = bench.audit()
         lost = [f"unaccounted: {position}" for position in audit.positions]
         return differences(told, bench.written()) + lost

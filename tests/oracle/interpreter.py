@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from reading import Rule, RuleId, Source, rules_of
 
 Tensors = tuple[tuple[str, np.ndarray[Any, Any]], ...]
 Model = Callable[[dict[str, np.ndarray[Any, Any]]], dict[str, np.ndarray[Any, Any]]]
@@ -26,13 +27,6 @@ class Name(NamedTuple):
     node: str
     port: str
     visit: int = 0
-
-
-class RuleId(NamedTuple):
-    pipeline: str
-    version: int
-    node: str
-    port: str
 
 
 class Happening(NamedTuple):
@@ -54,76 +48,6 @@ class Evaluation:
     drops: dict[tuple[Name, RuleId], tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Source:
-    pipeline: str
-    node: str
-    port: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.node or self.pipeline}.{self.port}"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """``wanted`` holds (slot, tensor or None for all, new name) in the order of the spec."""
-
-    id: RuleId
-    slots: tuple[Source, ...]
-    n_data: int
-    wanted: tuple[tuple[int, str | None], ...]
-    renames: Mapping[tuple[Source, str], str]
-    join: str
-    triggers_join: str
-    window: int
-    limit: int | None
-
-    def tensors_of(self, slot: int) -> list[str]:
-        return [tensor for at, tensor in self.wanted if at == slot and tensor is not None]
-
-    def join_of(self, slot: int) -> str:
-        return self.join if slot < self.n_data else self.triggers_join
-
-
-def parse(text: str, pipeline: str, *, external: bool) -> tuple[Source, str | None]:
-    first, *rest = text.split(".")
-    node = "" if external or first == pipeline else first
-    owner = first if external else pipeline
-    if external and rest[:1] == ["step"]:
-        node, rest = rest[1], rest[2:]
-    own_inputs = not external and first == pipeline
-    port = rest[0] if rest else "inputs" if own_inputs else "outputs"
-    return Source(owner, node, port), rest[1] if len(rest) > 1 else None
-
-
-def rules_of(name: str, version: int, spec: Mapping[str, Any]) -> list[Rule]:
-    """Return the firing rules of a spec (the document's body, as YAML has it)."""
-    limit = spec.get("maxStepRevisits", 0) if spec.get("allowCycles") else None
-
-    def rule(node: str, port: str, part: Mapping[str, Any], keys: Sequence[str], *, external: bool = False) -> Rule:
-        inputs, triggers, join = keys
-        references = [parse(text, name, external=external) for text in part.get(inputs) or [name] * (not external)]
-        fires = [parse(text, name, external=external) for text in part.get(triggers, ())]
-        data = list(dict.fromkeys(source for source, _ in references))
-        extra = list(dict.fromkeys(source for source, _ in fires))
-        wanted = [(data.index(source), tensor) for source, tensor in references]
-        wanted += [(len(data) + extra.index(source), tensor) for source, tensor in fires]
-        renames = {parse(text, name, external=external): new for text, new in part.get("tensorMap", {}).items()}
-        joins = part.get(join, "inner"), part.get("triggersJoinType", "inner")
-        window = part.get("joinWindowMs", 60_000)
-        sink = RuleId(name, version, node, port)
-        return Rule(sink, (*data, *extra), len(data), tuple(wanted), renames, *joins, window, limit)
-
-    rules = [rule(s["name"], "inputs", s, ("inputs", "triggers", "inputsJoinType")) for s in spec["steps"]]
-    if "output" in spec:
-        rules.append(rule("", "outputs", spec["output"], ("steps", "", "stepsJoin")))
-    if "input" in spec:
-        keys = ("externalInputs", "externalTriggers", "joinType")
-        rules.append(rule("", "inputs", spec["input"], keys, external=True))
-    return rules
-
-
 @dataclass
 class Join:
     """One rule for one request and visit: what came (in order), what never will, when the first came, how it ended."""
@@ -141,6 +65,7 @@ class Interpreter:
         self.seen = Evaluation()
         self.models = models
         self.specs = pipelines
+        self.places: Mapping[str, int] = {}
         self.rules = {key: rules_of(*key, spec) for key, spec in pipelines.items()}
         self.newest = {name: max(v for n, v in pipelines if n == name) for name, _ in pipelines}
         self.joins: dict[tuple[RuleId, str, int], Join] = defaultdict(Join)
@@ -197,8 +122,8 @@ class Interpreter:
         wanted, here = rule.tensors_of(slot), dict(self.seen.records[name])
         missing = [tensor for tensor in wanted if tensor not in here]
         settled = (name, rule.id, slot) in self.settled
-        if settled and join.ended in {"unmet", "failed"}:
-            self.lose_products(rule.id, name.request, ("inputs", "outputs"))
+        if settled:
+            self.decide(rule, name.request, visit)
         if missing and (len(missing) == len(wanted) or rule.join_of(slot) == "inner"):
             if not settled:
                 late = UNMET | {"superseded"} if join.ended else frozenset()
@@ -236,6 +161,8 @@ class Interpreter:
 
     def decide(self, rule: Rule, request: str, visit: int, *, closed: bool = False) -> None:
         join = self.joins[rule.id, request, visit]
+        if join.ended in {"unmet", "failed"}:
+            self.lose_products(rule.id, request, ("inputs", "outputs"))
         if join.ended:
             return
         parts = [(range(rule.n_data), rule.join), (range(rule.n_data, len(rule.slots)), rule.triggers_join)]
@@ -323,7 +250,7 @@ class Interpreter:
         if size == 1 or len(rows) != 1 or rows == {0}:
             self.call([name])
             return
-        key = (name[1:4], tuple((tensor, array.dtype, array.shape[1:]) for tensor, array in tensors))
+        key = (self.places.get(name.request), name[1:4], tuple((tensor, array.dtype, array.shape[1:]) for tensor, array in tensors))
         n_new = rows.pop()
         if key in self.batches and self.count(self.batches[key][1]) + n_new > size:
             self.call(self.batches.pop(key)[1])
@@ -366,9 +293,14 @@ def interpret(
     models: Mapping[str, Model],
     entries: Mapping[Name, Tensors],
     happenings: Iterable[Happening] | None = None,
+    partitions: Mapping[str, int] | None = None,
 ) -> Evaluation:
-    """Evaluate requests; without ``happenings`` each record is given in the order in which it came to be."""
+    """Evaluate requests; without ``happenings`` each record is given in the order in which it came to be.
+
+    ``partitions`` says on which partition number a request is: batches are gathered for each apart.
+    """
     machine = Interpreter(pipelines, models)
+    machine.places = partitions or {}
     for name, tensors in entries.items():
         machine.put(name, tensors, ())
     if happenings is not None:

@@ -13,7 +13,7 @@ from interpreter import Name, Tensors
 JOINS = ("inner", "outer", "any")
 KINDS = ("mix", "mix", "choose", "sparse", "fussy", "total")
 TENSORS = {"mix": "AB", "choose": "AB", "sparse": "AB", "fussy": "A", "total": "AB"}
-FAULTS = ("crash before", "crash after", "duplicate")
+COPIES, RESTARTS, DELAYS = ("duplicate",), ("crash before", "crash after"), ("delay",)
 
 Spec = dict[str, Any]
 
@@ -178,13 +178,13 @@ def requests(draw: st.DrawFn, pipelines: Sequence[tuple[str, int]]) -> tuple[dic
     return entries, partitions
 
 
-def schedules(faults: Sequence[str] = FAULTS) -> st.SearchStrategy[tuple[Move, ...]]:
+def schedules(faults: Sequence[str] = ()) -> st.SearchStrategy[tuple[Move, ...]]:
     fault = st.sampled_from([""] * 8 + list(faults))
     return st.lists(st.builds(Move, st.integers(0, 20), st.integers(1, 4), fault), max_size=60).map(tuple)
 
 
 @st.composite
-def cases(draw: st.DrawFn, faults: Sequence[str] = FAULTS) -> Case:
+def cases(draw: st.DrawFn, faults: Sequence[str] = ()) -> Case:
     """Draw everything: one pipeline or several versions of it, perhaps one that reads it, perhaps a loop."""
     specs: dict[tuple[str, int], Spec] = {}
     shape = draw(st.sampled_from(["one", "one", "loop", "versions", "following"]))

@@ -84,3 +84,10 @@ def test_after_a_restart_what_comes_for_an_output_that_was_given_up_is_no_duplic
     output = {"steps": ["choose0.outputs.A", "choose0.outputs.B", "mix1.outputs"], "tensorMap": {"mix1.outputs.A": "C"}}
     given_up = [Move(), Move(), Move(fault="crash after")]
     assert compare(case({"name": "choose0"}, {"name": "mix1"}, output=output, moves=given_up), tmp_path) == []
+
+
+@pytest.mark.parametrize("join", ["outer", "any"])
+def test_after_a_restart_a_copy_of_what_was_used_is_a_duplicate(tmp_path: Path, join: str):
+    either = {"name": "mix0", "inputs": ["p.inputs.X", "p.inputs.Y"], "inputsJoinType": join}
+    copied = [Move(fault="duplicate"), Move(pick=1), Move(fault="crash after")]
+    assert compare(case(either, moves=copied), tmp_path) == []

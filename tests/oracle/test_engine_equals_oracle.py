@@ -1,23 +1,24 @@
 """The engine's outputs, errors, fates and parents are the oracle's, whatever the order, the copies and the restarts."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from comparing import compare
 from conftest import PROFILE
 from hypothesis import given, settings
-from strategies import FAULTS, Case, cases
+from hypothesis import strategies as st
+from strategies import COPIES, DELAYS, RESTARTS, cases
 
 
-@settings(PROFILE)
-@given(case=cases(faults=()))
-def test_in_any_order(case: Case):
-    with tempfile.TemporaryDirectory() as folder:
-        assert compare(case, Path(folder)) == []
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("faults", [(), COPIES, RESTARTS, DELAYS], ids=["any order", "copies", "restarts", "delays"])
+def test_every_record_is_what_the_rules_say(faults: Sequence[str]):
+    @settings(PROFILE)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            assert compare(data.draw(cases(faults)), Path(folder)) == []
 
-
-@settings(PROFILE)
-@given(case=cases(faults=FAULTS))
-def test_with_copies_and_restarts(case: Case):
-    with tempfile.TemporaryDirectory() as folder:
-        assert compare(case, Path(folder)) == []
+    check()
