@@ -56,7 +56,7 @@ app = typer.Typer(
 )
 
 PANELS = {
-    "Run": (stack.up, *resources.VERBS, infer.infer),
+    "Run": (stack.up, stack.run, *resources.VERBS, infer.infer),
     "Look": lineage.VERBS,
     "Find the cause": localise.VERBS,
 }

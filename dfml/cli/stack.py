@@ -1,12 +1,14 @@
-"""``dfml up``: the whole stack in this process, until it is told to stop."""
+"""``dfml up`` and ``dfml run``: the whole stack, or one part of it, in this process until it is told to stop."""
 
 import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,20 +59,65 @@ def up(
     uvloop.run(_serve(settings, resources))
 
 
-async def _serve(settings: Settings, resources: Sequence["AnyResource"]) -> None:
+class RunnablePart(Enum):
+    """What ``dfml run`` runs."""
+
+    ENGINE = "engine"
+    MODEL_GATEWAY = "model-gateway"
+    PIPELINE_GATEWAY = "pipeline-gateway"
+    TAP = "tap"
+
+
+def run(
+    ctx: typer.Context,
+    part: Annotated[RunnablePart, typer.Argument(help="The part that this process runs.")],
+    log: Annotated[str | None, typer.Option(help="Where topics live: sqlite:///PATH (DFML_LOG).")] = None,
+    rest_port: Annotated[
+        int | None, typer.Option(help="Port of the REST gateway; 0 takes a free one (DFML_REST_PORT).")
+    ] = None,
+) -> None:
+    """Run one part of the stack; start each in a process of its own, any number of times, in any order.
+
+    Processes of one part share its partition numbers (setting `partitions`): with one partition, a second process
+    stands by for the first. Prints `ready` on stdout. SIGTERM or Ctrl-C drains and exits 0.
+
+    Example: `dfml run engine --log sqlite:///claims.db`
+    """
+    settings = read_settings(ctx, log=log, rest_port=rest_port)
+    settings = replace(settings, log=absolute_log(settings.log))
+    if part is RunnablePart.TAP:
+        _become_tap(settings)
+    import uvloop
+
+    uvloop.run(_serve(settings, (), part.value))
+
+
+def _become_tap(settings: Settings) -> None:
+    """Go on as the tap, in this very process; it reads a log that is there, so the log is made first."""
+    from dfml.log import open_log
+
+    open_log(settings.log).close()
+    command = [sys.executable, "-m", "dfml.lineage.tap", "--log", settings.log]
+    command += ["--store", str(settings.lineage_path), "--prefix", settings.prefix, "--namespace", settings.namespace]
+    os.execv(sys.executable, command)
+
+
+async def _serve(settings: Settings, resources: Sequence["AnyResource"], part: str | None = None) -> None:
+    from dfml_engine.parts import Part
     from dfml_engine.stack import Stack
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, _stop_or_leave, stop)
     with ExitStack() as announced:
-        async with Stack(settings) as stack:
+        async with Stack(settings, part=Part(part) if part else None) as stack:
             if resources:
                 stack.load(resources)
                 _tell_status(stack)
-            announced.enter_context(announce(_announcement(stack), os.environ))
+            if stack.url:
+                announced.enter_context(announce(_announcement(stack), os.environ))
             _collect_seldom()
-            typer.echo(f"ready {stack.url}")
+            typer.echo(f"ready {stack.url or part}")
             await stop.wait()
             say("stopping: finishing the requests under way; once more leaves at once")
 

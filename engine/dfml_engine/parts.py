@@ -8,7 +8,7 @@ import logging
 from collections.abc import Collection
 from enum import Enum
 
-from dfml.clock import Clock
+from dfml.clock import Clock, wall_clock_ms
 from dfml.log.sqlite import SqliteLog
 from dfml.settings import Settings
 from dfml.topics import Topics
@@ -19,6 +19,7 @@ from dfml_engine.loop import EventLoop
 from dfml_engine.outcome import Outcome
 from dfml_engine.registry import LoadedSpec, PartStatus, Registry
 from dfml_engine.runtimes.base import RuntimeOptions
+from dfml_engine.share import OwnsAll, Share
 from dfml_engine.topology import compile_pipeline
 from dfml_engine.worker import EngineWorker, Worker
 
@@ -49,13 +50,23 @@ class Parts:
         Which ones.
     clock : Clock
         Milliseconds since the epoch.
+    share : Share or None
+        The partition numbers of this process; None owns all, for the only process on a log.
     """
 
-    def __init__(self, settings: Settings, log: SqliteLog, chosen: Collection[Part], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: SqliteLog,
+        chosen: Collection[Part],
+        clock: Clock = wall_clock_ms,
+        share: Share | None = None,
+    ) -> None:
         self.topics = Topics(settings.prefix, settings.namespace)
-        self.loop = EventLoop(log, clock)
-        self.registry = Registry(self.topics)
         self._clock = clock
+        self.share = share or OwnsAll()
+        self.loop = EventLoop(log, clock, share)
+        self.registry = Registry(self.topics)
         self._users: dict[str, set[str]] = {}
         self.engine = EngineWorker(self.topics) if Part.ENGINE in chosen else None
         self.models = self._make_models(settings) if Part.MODEL_GATEWAY in chosen else None
@@ -71,7 +82,7 @@ class Parts:
         limits = PipelineGatewayOptions(
             settings.partitions, settings.request_timeout_ms, settings.max_outstanding_requests
         )
-        return PipelineGateway(log, self.topics, limits, self.loop.submit, self._clock)
+        return PipelineGateway(log, self.topics, limits, self.loop.submit, self.share, self._clock)
 
     def start(self) -> None:
         """Start the workers; all specs are read first: the others need them to know what they read and had written.
@@ -97,6 +108,7 @@ class Parts:
         if self.models is not None:
             self.models.close()
         await self.loop.stop()
+        self.share.leave()
 
     # -- specs --------------------------------------------------------------------------------------------------------
 

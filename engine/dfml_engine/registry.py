@@ -5,7 +5,7 @@ gone. Status lives on ``control.status``: key ``Kind/name/part``. Every part fol
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -154,6 +154,9 @@ class Registry:
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Do nothing: the registry writes nothing."""
+
+    def release(self, partitions: Collection[int]) -> None:
+        """Do nothing: the control topics are read by every process."""
 
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Take specs and statuses; a record that cannot be read is noted and passed over."""

@@ -1,6 +1,6 @@
-"""The whole stack in one process on one event loop, on the embedded log; the lineage tap is a child process.
+"""A stack of parts in one process on one event loop, on the embedded log: all of them, or some beside other processes.
 
-``async with Stack(settings) as stack`` starts everything and drains it at the end.
+``async with Stack(settings) as stack`` starts everything and drains it at the end; the lineage tap is a child process.
 """
 
 import asyncio
@@ -25,8 +25,9 @@ from dfml_engine.gateways.model import ModelGateway
 from dfml_engine.gateways.pipeline import PipelineGateway
 from dfml_engine.gateways.rest import RestServer, create_app, serve_rest
 from dfml_engine.loop import EventLoop
-from dfml_engine.parts import ALL_PARTS, Parts
+from dfml_engine.parts import ALL_PARTS, Part, Parts
 from dfml_engine.registry import LoadedSpec
+from dfml_engine.share import MembersShare
 from dfml_engine.stack_lock import StackLock
 
 DRAIN_S = 10.0
@@ -41,16 +42,21 @@ class Stack:
     ----------
     settings : Settings
         Everything that can be set. ``log`` must be a SQLite URL.
+    clock : Clock
+        Milliseconds since the epoch.
+    part : Part or None
+        The one part that this process runs, sharing the log and the work with others; None runs all, and the tap.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = wall_clock_ms) -> None:
+    def __init__(self, settings: Settings, clock: Clock = wall_clock_ms, part: Part | None = None) -> None:
         if not settings.log.startswith("sqlite:"):
             msg = f"log: got {settings.log!r}; a stack in one process needs sqlite:///PATH"
             raise SettingsError(msg)
         self.settings = settings
         self.topics = Topics(settings.prefix, settings.namespace)
         self._clock = clock
-        self._lock = StackLock(settings.log)
+        self._part = part
+        self._lock = StackLock(settings.log, shared=part is not None)
         self._exits = AsyncExitStack()
         self._tap: subprocess.Popen[bytes] | None = None
         self._rest: RestServer | None = None
@@ -80,16 +86,23 @@ class Stack:
         self.log = self._exits.enter_context(_open(self.settings))
         self.control = Control(self.log, self.topics, partitions=self.settings.partitions, clock=self._clock)
         self.control.prepare()
-        self.parts = Parts(self.settings, self.log, ALL_PARTS, self._clock)
-        if self.settings.tap:
+        self.parts = self._make_parts()
+        if self.settings.tap and self._part is None:
             self._start_tap()
             self._exits.push_async_callback(self._stop_tap)
         self._exits.push_async_callback(self.parts.stop)
         self.parts.start()
-        app = create_app(self.gateway, max_request_bytes=self.settings.max_request_bytes)
-        self._rest = await serve_rest(app, self.settings.rest_host, self.settings.rest_port)
-        self._exits.push_async_callback(self._rest.close)
-        self._lock.announce(self.url)
+        if self.parts.gateway is not None:
+            app = create_app(self.gateway, max_request_bytes=self.settings.max_request_bytes)
+            self._rest = await serve_rest(app, self.settings.rest_host, self.settings.rest_port)
+            self._exits.push_async_callback(self._rest.close)
+            self._lock.announce(self.url)
+
+    def _make_parts(self) -> Parts:
+        if self._part is None:
+            return Parts(self.settings, self.log, ALL_PARTS, self._clock)
+        share = MembersShare(self.log, self._part.value, self.settings.partitions)
+        return Parts(self.settings, self.log, {self._part}, self._clock, share)
 
     def _start_tap(self) -> None:
         command = [sys.executable, "-m", "dfml.lineage.tap", "--log", self.settings.log]
@@ -104,10 +117,12 @@ class Stack:
 
     async def stop(self) -> None:
         """Take no more requests, finish those on their way (at most DRAIN_S seconds), stop the tap last."""
-        self.gateway.drain()
+        gateway = self.parts.gateway
+        if gateway is not None:
+            gateway.drain()
         until = time.monotonic() + DRAIN_S
         # Two counts reach zero here; an event would have to be set on the way of every request.
-        while (self.gateway.outstanding or not self.loop.idle) and time.monotonic() < until:  # noqa: ASYNC110
+        while ((gateway and gateway.outstanding) or not self.loop.idle) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_LOOK_S)
         await self._exits.aclose()
 
@@ -147,8 +162,8 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """The address of the REST gateway."""
-        return f"http://{self.settings.rest_host}:{self.rest_port}"
+        """The address of the REST gateway; empty where this process has none."""
+        return "" if self._rest is None else f"http://{self.settings.rest_host}:{self.rest_port}"
 
     def load(self, resources: Sequence[AnyResource]) -> list[LoadedSpec]:
         """Load resources and take them up at once."""

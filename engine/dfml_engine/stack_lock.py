@@ -1,4 +1,4 @@
-"""One stack for one embedded log: the second says at once who holds it."""
+"""One stack for one embedded log, or many processes of one part each: who comes second is told at once who holds it."""
 
 import fcntl
 import json
@@ -9,9 +9,13 @@ from dfml.errors import ConflictError, LogUnavailableError
 
 
 class StackLock:
-    """A lock file beside the log, which ends with its process however that ends. Local file systems only."""
+    """A lock file beside the log, which ends with its process however that ends. Local file systems only.
 
-    def __init__(self, url: str) -> None:
+    ``shared`` locks are held by processes that share the work; a whole stack wants the log for itself.
+    """
+
+    def __init__(self, url: str, *, shared: bool = False) -> None:
+        self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         self.path = Path(url.removeprefix("sqlite:///") + ".stack")
         self._descriptor: int | None = None
 
@@ -32,7 +36,7 @@ class StackLock:
             msg = f"cannot make the lock file {self.path}: {error.strerror}; is the folder writable?"
             raise LogUnavailableError(msg) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, self._kind | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
             os.close(descriptor)

@@ -5,7 +5,7 @@ writes the outcome is none of its business: the event loop of :mod:`dfml_engine.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from dfml import headers as h
@@ -38,6 +38,9 @@ class Worker(Protocol):
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Prepare to read from these positions: look at what an earlier owner had written already."""
+
+    def release(self, partitions: Collection[int]) -> None:
+        """Forget everything about partition numbers that belong to another process now."""
 
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Take a batch of records, in order of offset for each topic partition."""
@@ -124,6 +127,13 @@ class EngineWorker:
         """Learn what was sent on already for the records that will be read again."""
         for partition, found in already_written(log, starts, self.sinks).items():
             self._already.setdefault(partition, Sent()).update(found)
+
+    def release(self, partitions: Collection[int]) -> None:
+        """Forget the tasks of these partition numbers; their next owner makes them anew from the log."""
+        for number in partitions:
+            self._tasks.pop(number, None)
+            self._already.pop(number, None)
+        self._unclaimed = [record for record in self._unclaimed if record.partition not in partitions]
 
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Fire what the records make ready; a record that cannot be handled goes to the errors topic."""

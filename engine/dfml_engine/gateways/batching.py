@@ -1,7 +1,7 @@
 """Gathering records into batches: until there are enough rows, or the window is over."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 
 from dfml.record import Record
@@ -55,6 +55,12 @@ class Batcher:
         """Yield the batches whose window is over."""
         for key in [key for key, gathered in self._open.items() if gathered.close_ms <= now_ms]:
             yield self._open.pop(key).records
+
+    def forget(self, partitions: Collection[int]) -> None:
+        """Drop the records of these partition numbers; those of one batch have the same."""
+        for key in [key for key, gathered in self._open.items() if gathered.records[0].partition in partitions]:
+            del self._open[key]
+        self._known.clear()
 
     def next_close_ms(self) -> int | None:
         """Return when the next window is over."""

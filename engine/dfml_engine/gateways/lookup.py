@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from zlib import crc32
 
 from dfml.errors import NotFoundError
 from dfml.log.base import Log
@@ -13,11 +12,6 @@ from dfml_engine.gateways.requests import request_key, time_of
 READ_RECORDS = 2_000
 CLOCK_MARGIN_MS = 5_000
 """How far the clock that drew an id and the one that stamps records may be apart."""
-
-
-def partition_of(request_id: str, partitions: int) -> int:
-    """Return the partition number that a request goes its way on."""
-    return crc32(request_id.encode()) % partitions
 
 
 def read_range(log: Log, starts: Mapping[TopicPartition, int]) -> Iterator[Record]:
@@ -63,8 +57,7 @@ class Found:
 def search(log: Log, topics: Topics, pipeline: str, request_id: str) -> Found:
     """Look for a request on the pipeline's topics and the errors.
 
-    An id that the gateway drew tells its time, and only what came later is read; for any other id all of its partition
-    number is.
+    An id that the gateway drew tells its time, and only what came later is read; for any other id all that is kept is.
 
     Raises
     ------
@@ -74,7 +67,7 @@ def search(log: Log, topics: Topics, pipeline: str, request_id: str) -> Found:
     entry = topics.pipeline_inputs(pipeline)
     known = log.topics()
     names = [topic for topic in (topics.pipeline_outputs(pipeline), topics.errors, entry) if topic in known]
-    places = [TopicPartition(topic, partition_of(request_id, known[topic].partitions)) for topic in names]
+    places = [TopicPartition(topic, number) for topic in names for number in range(known[topic].partitions)]
     first: dict[TopicName, Record] = {}
     for record in _records_of(read_range(log, _begin(log, places, request_id)), pipeline, request_id):
         first.setdefault(record.topic, record)

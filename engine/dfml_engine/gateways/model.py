@@ -6,7 +6,7 @@ own, and a call that does not return by its deadline is given up: its request fa
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Self
@@ -154,6 +154,20 @@ class ModelGateway:
             {self._topics.model_outputs(ref.name) for ref in models if ref is not None} | {self._topics.errors}
         )
 
+    def release(self, partitions: Collection[int]) -> None:
+        """Give up the calls for these partition numbers: their next owner makes them."""
+        for number, call in list(self._calls.items()):
+            if call.records[0].partition in partitions:
+                del self._calls[number]
+                if call.give_up():
+                    call.pool.replace_thread()
+        self._batcher.forget(partitions)
+        for place in [place for place in self._held if place.partition in partitions]:
+            del self._held[place]
+            self._touched.discard(place)
+        for number in partitions:
+            self._already.pop(number, None)
+
     # -- records ------------------------------------------------------------------------------------------------------
 
     def handle(self, batch: Sequence[Record]) -> Outcome:
@@ -185,7 +199,13 @@ class ModelGateway:
             outcome.appends.append(self._caller.drop(record, "duplicate"))
             return
         self._hold(record)
-        key = (self._route(record).name, record.header(h.PIPELINE), record.header(h.VERSION), signature)
+        key = (
+            record.partition,
+            self._route(record).name,
+            record.header(h.PIPELINE),
+            record.header(h.VERSION),
+            signature,
+        )
         for complete in self._batcher.add(key, record, n_rows, batch, self._clock()):
             self._call_gathered(complete, outcome)
 

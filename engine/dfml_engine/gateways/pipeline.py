@@ -7,8 +7,9 @@ under a used id is refused.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from dfml import headers as h
 from dfml.clock import Clock
@@ -20,7 +21,7 @@ from dfml.spec.schema import ExperimentSpec
 from dfml.topics import Topics
 from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
 from dfml_engine.gateways.experiments import SUFFIX, Experiments
-from dfml_engine.gateways.lookup import partition_of, read_at, read_range, search
+from dfml_engine.gateways.lookup import read_at, read_range, search
 from dfml_engine.gateways.requests import (
     REMEMBER_MS,
     REMEMBER_REQUESTS,
@@ -35,6 +36,7 @@ from dfml_engine.gateways.requests import (
 from dfml_engine.gateways.waiting import Whereabouts, waiting_for
 from dfml_engine.outcome import Outcome
 from dfml_engine.routing import ROUTE_HEADER
+from dfml_engine.share import Share
 from dfml_engine.topology import Topology
 from dfml_engine.writing import Writer
 
@@ -76,6 +78,8 @@ class PipelineGateway:
         Limits.
     submit : callable
         Takes an outcome to be written.
+    share : Share
+        The partition numbers that requests may be sent on.
     clock : Clock
         Milliseconds since the epoch.
     """
@@ -88,9 +92,11 @@ class PipelineGateway:
         topics: Topics,
         options: PipelineGatewayOptions,
         submit: Callable[[Outcome], None],
+        share: Share,
         clock: Clock,
     ) -> None:
         self._log = log
+        self._share = share
         self._topics = topics
         self._options = options
         self._submit = submit
@@ -190,7 +196,7 @@ class PipelineGateway:
         if self._requests.knows(key, digest):
             self._requests.prolong(key, deadline_ms or now_ms + self._options.request_timeout_ms)
             return
-        partition = partition_of(request.id, self._options.partitions)
+        partition = self._partition_for(request.id)
         opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms)
         self._requests.enter(opened)
         headers = self._headers(loaded.topology, request.id, given, deadline_ms)
@@ -230,6 +236,14 @@ class PipelineGateway:
             msg = f"{len(self._requests)} requests are on their way, which is the limit (max_outstanding_requests)"
             raise OverloadedError(msg)
         return loaded
+
+    def _partition_for(self, request_id: str) -> int:
+        """Choose one of the partition numbers whose answers this gateway reads."""
+        numbers = self._share.among(self._options.partitions)
+        if not numbers:
+            msg = "this gateway has no partition number yet; others hold them all"
+            raise OverloadedError(msg)
+        return numbers[crc32(request_id.encode()) % len(numbers)]
 
     def _headers(self, topology: Topology, request_id: str, given: Headers, deadline_ms: int | None) -> Headers:
         own: Headers = (
@@ -306,6 +320,12 @@ class PipelineGateway:
             opened.waiters -= 1
             if not opened.waiters:
                 opened.answer = None
+
+    def release(self, partitions: Collection[int]) -> None:
+        """Tell the callers of these partition numbers that another gateway has their answers."""
+        for opened in self._requests.leave_partitions(partitions):
+            text = f"request '{opened.key[1]}' went to another gateway; its answer is found there by its id"
+            opened.tell_failure(OverloadedError(text))
 
     # -- answers ------------------------------------------------------------------------------------------------------
 

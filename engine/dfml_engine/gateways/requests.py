@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -124,6 +125,13 @@ class RequestTable:
     def leave(self, key: RequestKey) -> None:
         """Forget a request on its way."""
         self._open.pop(key, None)
+
+    def leave_partitions(self, partitions: Collection[int]) -> list[OpenRequest]:
+        """Forget the requests on their way on these partition numbers, and return them."""
+        left = [request for request in self._open.values() if request.partition in partitions]
+        for request in left:
+            del self._open[request.key]
+        return left
 
     def end(self, key: RequestKey, position: Position) -> OpenRequest | None:
         """Take note of a request's answer and return the request, if it was on its way here."""

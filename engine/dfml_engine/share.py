@@ -1,0 +1,124 @@
+"""Which partition numbers a process owns: all of them, or its share among the members of a group."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dfml.errors import FencedError
+from dfml.log.base import Commit, Log, Membership
+from dfml.record import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What changed at a look: partition numbers that are the process's own from now on, and those that are not."""
+
+    gained: frozenset[int] = frozenset()
+    lost: frozenset[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.gained or self.lost)
+
+
+class Share(Protocol):
+    """The partition numbers of a process, and how its positions are committed."""
+
+    def owns(self, partition: int) -> bool:
+        """Whether the process owns the partition number."""
+
+    def among(self, partitions: int) -> Sequence[int]:
+        """Return those of the numbers 0 to ``partitions - 1`` that the process owns, in order."""
+
+    def look(self) -> Handover:
+        """Show that the process lives and learn what changed. Records of lost numbers must be left alone at once."""
+
+    def lose(self) -> Handover:
+        """Give up everything, because others own it already, and begin anew."""
+
+    def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> Commit:
+        """Make the commit of positions for a group."""
+
+    def leave(self) -> None:
+        """Hand everything over to others."""
+
+
+class OwnsAll:
+    """The share of the only process on a log."""
+
+    def owns(self, partition: int) -> bool:
+        """Return True."""
+        return True
+
+    def among(self, partitions: int) -> Sequence[int]:
+        """Return all of them."""
+        return range(partitions)
+
+    def look(self) -> Handover:
+        """Return that nothing changed."""
+        return Handover()
+
+    def lose(self) -> Handover:
+        """Return that nothing changed: there is nobody else."""
+        return Handover()
+
+    def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> Commit:
+        """Make a commit outside of any membership."""
+        return Commit(group, offsets)
+
+    def leave(self) -> None:
+        """Do nothing."""
+
+
+class MembersShare:
+    """The share of one member of a group.
+
+    Parameters
+    ----------
+    log : Log
+        Where membership is held.
+    group : str
+        The group, also of the positions.
+    partitions : int
+        The partition count of the namespace.
+    """
+
+    def __init__(self, log: Log, group: str, partitions: int) -> None:
+        self._log = log
+        self._group = group
+        self._partitions = partitions
+        self._membership: Membership = log.join(group, partitions)
+        self._owned: frozenset[int] = frozenset()
+
+    def owns(self, partition: int) -> bool:
+        """Whether this member owns the partition number."""
+        return partition in self._owned
+
+    def among(self, partitions: int) -> Sequence[int]:
+        """Return those of the numbers 0 to ``partitions - 1`` that this member owns, in order."""
+        return sorted(number for number in self._owned if number < partitions)
+
+    def look(self) -> Handover:
+        """Poll the group; a member that was away for too long joins again, with nothing."""
+        try:
+            owned = self._membership.poll()
+        except FencedError:
+            return self.lose()
+        handover = Handover(owned - self._owned, self._owned - owned)
+        self._owned = owned
+        return handover
+
+    def lose(self) -> Handover:
+        """Give up everything and join the group again."""
+        handover = Handover(lost=self._owned)
+        self._owned = frozenset()
+        self._membership = self._log.join(self._group, self._partitions)
+        return handover
+
+    def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> Commit:
+        """Make a commit that is refused when this member was replaced."""
+        return Commit(group, offsets, self._membership.member, self._membership.generation)
+
+    def leave(self) -> None:
+        """Leave the group."""
+        self._membership.leave()
+        self._owned = frozenset()
