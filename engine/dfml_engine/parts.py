@@ -144,7 +144,7 @@ class Parts:
     def _load_experiment(self, spec: LoadedSpec) -> None:
         experiment = spec.experiment.spec
         if self.gateway is not None and experiment.resource_type == "pipeline":
-            self.gateway.load_experiment(spec.name, experiment)
+            self.gateway.directory.load_experiment(spec.name, experiment)
         if self.models is not None and experiment.resource_type == "model":
             self.models.load_experiment(spec.name, experiment)
         if self.engine is not None:
@@ -159,9 +159,9 @@ class Parts:
         if self.models is not None and kind == "Experiment":
             self.models.unload_experiment(name)
         if self.gateway is not None and kind == "Pipeline":
-            self.gateway.unload(name)
+            self.gateway.directory.unload(name)
         if self.gateway is not None and kind == "Experiment":
-            self.gateway.unload_experiment(name)
+            self.gateway.directory.unload_experiment(name)
         if self.engine is not None and kind == "Pipeline":
             self.engine.unload(name, self._clock())
         self._refresh_readiness(kind, name)
@@ -183,4 +183,4 @@ class Parts:
         for pipeline in {name} if kind == "Pipeline" else self._users.get(name, ()):
             spec = self.registry.newest("Pipeline", pipeline)
             if spec is not None:
-                self.gateway.set_ready(pipeline, pipeline_problem(self.registry, spec))
+                self.gateway.directory.set_ready(pipeline, pipeline_problem(self.registry, spec))

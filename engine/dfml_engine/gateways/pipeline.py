@@ -8,7 +8,7 @@ under a used id is refused.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from zlib import crc32
 
 from dfml import headers as h
@@ -17,10 +17,9 @@ from dfml.errors import DeadlineError, DfmlError, NotFoundError, OverloadedError
 from dfml.inference.oip_pb2 import InferRequest
 from dfml.log.base import Log
 from dfml.record import Append, Headers, Record, TopicName, TopicPartition
-from dfml.spec.schema import ExperimentSpec
 from dfml.topics import Topics
 from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
-from dfml_engine.gateways.experiments import SUFFIX, Experiments
+from dfml_engine.gateways.directory import Directory, LoadedPipeline
 from dfml_engine.gateways.lookup import read_at, read_range, search
 from dfml_engine.gateways.requests import (
     REMEMBER_MS,
@@ -54,15 +53,6 @@ class PipelineGatewayOptions:
     partitions: int = 1
     request_timeout_ms: int = 30_000
     max_outstanding_requests: int = 10_000
-
-
-@dataclass(slots=True)
-class _Loaded:
-    """A pipeline that can be called: its newest topology and how it stands."""
-
-    topology: Topology
-    status: PipelineStatus
-    versions: dict[int, Topology] = field(default_factory=dict)
 
 
 class PipelineGateway:
@@ -102,10 +92,8 @@ class PipelineGateway:
         self._submit = submit
         self._clock = clock
         self._writer = Writer(topics)
-        self._loaded: dict[str, _Loaded] = {}
-        self._statuses: dict[str, PipelineStatus] = {}
+        self.directory = Directory()
         self._requests = RequestTable()
-        self._experiments = Experiments()
         self._forget_at_ms = 0
         self._read: frozenset[TopicName] = frozenset({topics.errors})
         self._draining = False
@@ -113,43 +101,13 @@ class PipelineGateway:
     # -- specs --------------------------------------------------------------------------------------------------------
 
     def load(self, topology: Topology) -> None:
-        """Take requests for this version of a pipeline from now on; it is not ready until told so."""
-        before = self._loaded.get(topology.pipeline)
-        versions = dict(before.versions) if before else {}
-        versions[topology.version] = topology
-        newest = versions[max(versions)]
-        synchronous = newest.output_rule() is not None
-        status = PipelineStatus(topology.pipeline, newest.version, ready=False, synchronous=synchronous)
-        self._loaded[topology.pipeline] = _Loaded(newest, status, versions)
-        self._statuses[topology.pipeline] = status
+        """Take requests for this version of a pipeline once it is ready, and read its answers from now on."""
+        self.directory.load(topology)
         self._read |= {self._topics.pipeline_outputs(topology.pipeline)}
 
-    def set_ready(self, pipeline: str, reason: str) -> None:
-        """Say whether a pipeline can answer: ``reason`` is empty when it is ready."""
-        loaded = self._loaded.get(pipeline)
-        if loaded is not None:
-            version, synchronous = loaded.topology.version, loaded.status.synchronous
-            loaded.status = PipelineStatus(pipeline, version, not reason, reason, synchronous)
-            self._statuses[pipeline] = loaded.status
-
-    def unload(self, pipeline: str) -> None:
-        """Take no more requests for a pipeline; those on their way are answered still."""
-        self._loaded.pop(pipeline, None)
-        self._statuses.pop(pipeline, None)
-
-    def load_experiment(self, name: str, spec: ExperimentSpec) -> None:
-        """Share the requests of a pipeline, or those to the experiment by its name, among candidates."""
-        self._experiments.load(name, spec)
-        self._statuses[name + SUFFIX] = PipelineStatus(name + SUFFIX, 1, ready=True)
-
-    def unload_experiment(self, name: str) -> None:
-        """Let the pipeline have its own requests again."""
-        self._experiments.unload(name)
-        self._statuses.pop(name + SUFFIX, None)
-
     def pipelines(self) -> Mapping[str, PipelineStatus]:
-        """Return the pipelines by name, and the experiments by theirs with the suffix ``.experiment``."""
-        return self._statuses
+        """Return what can be called, by name."""
+        return self.directory.statuses
 
     def ready(self) -> bool:
         """Return whether requests are taken."""
@@ -175,7 +133,7 @@ class PipelineGateway:
             As the interface says; a pipeline that is not ready yet is an OverloadedError too: it may be soon.
         """
         request.id = options.request_id or request.id or new_request_id()
-        routed = self._experiments.route(pipeline, request.id, options.headers)
+        routed = self.directory.route(pipeline, request.id, options.headers)
         headers = options.headers
         if routed.route:
             headers = (*_without(headers, ROUTE_HEADER), (ROUTE_HEADER, routed.route.encode()))
@@ -220,15 +178,8 @@ class PipelineGateway:
         except DfmlError as error:
             logger.warning("request '%s' was not mirrored to '%s': %s", request.id, mirror, error)
 
-    def _admit(self, pipeline: str) -> _Loaded:
-        loaded = self._loaded.get(pipeline)
-        if loaded is None:
-            known = ", ".join(sorted(self._loaded)) or "none"
-            msg = f"there is no pipeline '{pipeline}'; loaded are: {known}"
-            raise NotFoundError(msg)
-        if not loaded.status.ready:
-            msg = f"pipeline '{pipeline}' is not ready: {loaded.status.reason or 'it is being loaded'}"
-            raise OverloadedError(msg)
+    def _admit(self, pipeline: str) -> LoadedPipeline:
+        loaded = self.directory.ready(pipeline)
         if self._draining:
             msg = "the gateway is shutting down"
             raise OverloadedError(msg)
@@ -393,8 +344,7 @@ class PipelineGateway:
         return self._answer(key[1], await asyncio.to_thread(read_at, self._log, ended.position))
 
     def _waiting_for(self, opened: OpenRequest) -> tuple[str, ...]:
-        loaded = self._loaded.get(opened.key[0])
-        topology = loaded.versions.get(opened.version) if loaded else None
+        topology = self.directory.topology(opened.key[0], opened.version)
         if topology is None:
             return (f"a pipeline that is not loaded any more (version {opened.version})",)
         where = Whereabouts(topology, opened.partition, opened.key[1], opened.since_ms)
@@ -432,8 +382,8 @@ class PipelineGateway:
 
     def _is_answered(self, pipeline: str) -> bool:
         """Whether requests to a pipeline end with an answer: those without an output are never awaited."""
-        loaded = self._loaded.get(pipeline)
-        return loaded is None or loaded.status.synchronous
+        status = self.directory.statuses.get(pipeline)
+        return status is None or status.synchronous
 
     def _entry_of(self, place: TopicPartition) -> TopicPartition | None:
         ref = self._topics.parse(place.topic)
