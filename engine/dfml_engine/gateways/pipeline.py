@@ -32,7 +32,7 @@ from dfml_engine.gateways.requests import (
     reopen,
     request_key,
 )
-from dfml_engine.gateways.waiting import Whereabouts, waiting_for
+from dfml_engine.gateways.waiting import Enquiries, Whereabouts
 from dfml_engine.outcome import Outcome
 from dfml_engine.routing import ROUTE_HEADER
 from dfml_engine.share import Share
@@ -42,6 +42,8 @@ from dfml_engine.writing import Writer
 logger = logging.getLogger(__name__)
 
 MIRROR_SUFFIX = "-mirror"
+EXPLAIN_S = 1.0
+"""How much longer than its deadline a caller waits at most, to be told what its request waits for."""
 FORGET_EVERY_MS = 10_000
 """How often requests that never ended are looked for."""
 
@@ -94,6 +96,7 @@ class PipelineGateway:
         self._writer = Writer(topics)
         self.directory = Directory()
         self._requests = RequestTable()
+        self._enquiries = Enquiries(log, topics)
         self._forget_at_ms = 0
         self._read: frozenset[TopicName] = frozenset({topics.errors})
         self._draining = False
@@ -253,7 +256,7 @@ class PipelineGateway:
             async with asyncio.timeout(wait_s):
                 return await asyncio.shield(opened.answer)
         except TimeoutError:
-            waits = await asyncio.to_thread(self._waiting_for, opened)
+            waits = await self._waiting_for(opened)
             if opened.answer.done():
                 return opened.answer.result()
             limit = round((opened.deadline_ms or self._clock()) - opened.since_ms)
@@ -331,10 +334,10 @@ class PipelineGateway:
         key = (pipeline, request_id)
         opened = self._requests.open(key)
         if opened is not None:
-            return Pending(request_id, await asyncio.to_thread(self._waiting_for, opened))
+            return Pending(request_id, await self._waiting_for(opened))
         if self._requests.ended(key) is not None:
             return await self._ended_answer(key)
-        return await asyncio.to_thread(self._search, pipeline, request_id)
+        return await self._search(pipeline, request_id)
 
     async def _ended_answer(self, key: RequestKey) -> Answer:
         ended = self._requests.ended(key)
@@ -343,19 +346,24 @@ class PipelineGateway:
             raise NotFoundError(msg)
         return self._answer(key[1], await asyncio.to_thread(read_at, self._log, ended.position))
 
-    def _waiting_for(self, opened: OpenRequest) -> tuple[str, ...]:
+    async def _waiting_for(self, opened: OpenRequest) -> tuple[str, ...]:
         topology = self.directory.topology(opened.key[0], opened.version)
         if topology is None:
             return (f"a pipeline that is not loaded any more (version {opened.version})",)
         where = Whereabouts(topology, opened.partition, opened.key[1], opened.since_ms)
-        return waiting_for(self._log, self._topics, where)
+        try:
+            async with asyncio.timeout(EXPLAIN_S):
+                return await self._enquiries.ask(where)
+        except TimeoutError:
+            return (f"more than could be read from the log in {EXPLAIN_S:g} s",)
 
-    def _search(self, pipeline: str, request_id: str) -> Answer | Pending:
-        found = search(self._log, self._topics, pipeline, request_id)
+    async def _search(self, pipeline: str, request_id: str) -> Answer | Pending:
+        """Look for a request in the whole log: its answer, an error, or its entry."""
+        found = await asyncio.to_thread(search, self._log, self._topics, pipeline, request_id)
         if found.answer is not None:
             return self._answer(request_id, found.answer)
         assert found.entry is not None
-        return Pending(request_id, self._waiting_for(reopen(found.entry)))
+        return Pending(request_id, await self._waiting_for(reopen(found.entry)))
 
     # -- recovery -----------------------------------------------------------------------------------------------------
 

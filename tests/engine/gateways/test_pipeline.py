@@ -69,6 +69,20 @@ async def test_the_deadline_error_names_the_request_its_limit_and_what_it_waits_
         await wait(lambda: calls.records("pipeline.p.outputs"))
 
 
+async def test_many_requests_that_are_late_together_are_told_so_in_time(
+    held: Callable, models: ModuleType, wait: Callable
+):
+    async with held(request_timeout_ms=300) as calls:
+        late = [calls.submit("p", {"X": [1]}, f"r{number}") for number in range(1_000)]
+        began = asyncio.get_running_loop().time()
+        told = await asyncio.gather(*(calls.stack.gateway.result(each) for each in late), return_exceptions=True)
+        # Far below what a reading of the log for each of them takes, far above what one for all does.
+        assert asyncio.get_running_loop().time() - began < 8
+        assert {type(each) for each in told} == {DeadlineError}
+        assert all("model 'm' to answer" in str(each) for each in told)
+        models.GATE.set()
+
+
 async def test_an_answer_after_the_deadline_is_found_by_its_id(held: Callable, models: ModuleType, wait: Callable):
     async with held(request_timeout_ms=100) as calls:
         submission = await hold(calls, models, wait, "r1")
