@@ -149,7 +149,7 @@ class Task:
             return
         if len(rule.slots) == 1:
             flow.ended[key] = Ending.FIRED
-            self._fire(flow, rule, visit, [(feed.slot, arrival)], [arrival])
+            self._fire(flow, rule, visit, [(feed.slot, arrival)] if rule.sources else [], [arrival])
         else:
             self._gather(flow, self._gathering(flow, rule, visit), feed.slot, arrival)
 

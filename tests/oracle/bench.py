@@ -1,7 +1,7 @@
 """The engine's workers and the model gateway on a real log, driven by hand: the test says who reads what when."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,6 +73,8 @@ class Bench:
 
     folder: Path
     specs: Specs
+    late: Collection[tuple[str, int]] = ()
+    later: list[list[tuple[Name, Tensors, int]]] = field(default_factory=list)
     now_ms: int = BEGAN_MS
     happenings: list[Happening] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
@@ -86,6 +88,8 @@ class Bench:
         topics += [topic for name in names for topic in (TOPICS.pipeline_inputs(name), TOPICS.pipeline_outputs(name))]
         topics += [TOPICS.errors, TOPICS.fates]
         self.log.create_topics([TopicConfig(topic, PARTITIONS) for topic in topics] + [TopicConfig(TOPICS.specs)])
+        self.waiting_specs = [each for each in self.loaded if (each.name, each.version) in self.late]
+        self.loaded = [each for each in self.loaded if each not in self.waiting_specs]
         self.log.append([each.to_append(TOPICS) for each in self.loaded])
         self.places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
         self.workers: dict[str, Any] = {}
@@ -103,17 +107,36 @@ class Bench:
         else:
             options = ModelGatewayOptions(RuntimeOptions((HERE,)))
             worker = ModelGateway(TOPICS, options, lambda make: None, lambda: self.now_ms)
-        for spec in self.loaded:
+        self.workers[reader], self.next[reader] = worker, {}
+        self.load(reader, self.loaded)
+
+    def load(self, reader: str, specs: Iterable[LoadedSpec]) -> None:
+        """Hand specs to a worker, and have it read what it reads because of them."""
+        worker = self.workers[reader]
+        for spec in specs:
             if spec.kind == "Pipeline":
                 topology = (worker if reader == "engine" else EngineWorker(TOPICS)).load(spec)
                 if reader == "models":
                     worker.load_pipeline(topology)
             elif reader == "models":
                 assert worker.load(spec).ready
-        read = [place for place in self.places if place.topic in worker.topics()]
-        starts = self.log.beginning(read) | self.log.committed(worker.group, read)
+        new = [place for place in self.places if place.topic in worker.topics() and place not in self.next[reader]]
+        starts = self.log.beginning(new) | self.log.committed(worker.group, new)
         worker.resume(self.log, starts)
-        self.workers[reader], self.next[reader] = worker, dict(starts)
+        self.next[reader].update(starts)
+
+    def go_on(self) -> bool:
+        """Write the requests that come next, after the versions that they are for were loaded."""
+        if not self.later:
+            return False
+        if len(self.later) == 1:
+            self.loaded += self.waiting_specs
+            self.log.append([each.to_append(TOPICS) for each in self.waiting_specs])
+            for reader in self.workers:
+                self.load(reader, self.waiting_specs)
+        for name, tensors, partition in self.later.pop(0):
+            self.enter(name, tensors, partition)
+        return True
 
     def restart(self, reader: str) -> None:
         self.start(reader)
@@ -136,12 +159,15 @@ class Bench:
     def run(self, moves: Sequence[Move]) -> None:
         """Make the moves, then let everything go its way until nothing is left to do."""
         schedule = iter(moves)
-        for _ in range(100_000):
+        self.go_on()
+        for number in range(100_000):
+            if number == len(moves) // 2:
+                self.go_on()
             move = next(schedule, Move())
             waiting = self.waiting()
             if waiting:
                 self.give(*waiting[move.pick % len(waiting)], move)
-            elif not self.tick(move):
+            elif not self.tick(move) and not self.go_on():
                 return
         msg = "the pipelines never come to rest"
         raise AssertionError(msg)

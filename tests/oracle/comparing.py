@@ -14,10 +14,11 @@ ECHOES = {"duplicate", "answered already"}
 
 def compare(case: Case, folder: Path) -> list[str]:
     """Run the case and return what differs from the oracle, and what is unaccounted."""
-    bench = Bench(folder, case.specs)
+    bench = Bench(folder, case.specs, case.late)
     try:
-        for name, tensors in case.entries.items():
-            bench.enter(name, tensors, case.partitions[name.request])
+        for version in (False, True):
+            entries = [name for name in case.entries if (name[1:3] in case.late) is version]
+            bench.later.append([(name, case.entries[name], case.partitions[name.request]) for name in entries])
         bench.run(case.moves)
         steps = {step["name"] for spec in case.specs.values() for step in spec["steps"]}
         models = {step: model_of(step) for step in steps}

@@ -250,7 +250,8 @@ class Interpreter:
         if size == 1 or len(rows) != 1 or rows == {0}:
             self.call([name])
             return
-        key = (self.places.get(name.request), name[1:4], tuple((tensor, array.dtype, array.shape[1:]) for tensor, array in tensors))
+        signature = tuple((tensor, array.dtype, array.shape[1:]) for tensor, array in tensors)
+        key = (self.places.get(name.request), name[1:4], signature)
         n_new = rows.pop()
         if key in self.batches and self.count(self.batches[key][1]) + n_new > size:
             self.call(self.batches.pop(key)[1])

@@ -26,6 +26,8 @@ class Case:
     entries: dict[Name, Tensors]
     partitions: dict[str, int]
     moves: tuple[Move, ...]
+    late: tuple[tuple[str, int], ...] = ()
+    """Versions that are loaded, and their requests written, when half of the schedule is over."""
 
 
 def window_ms(depth: int) -> int:
@@ -129,11 +131,13 @@ def following(draw: st.DrawFn, name: str, first: Spec) -> Spec:
     known += [(f"p.step.{step}.inputs", "", 12) for step in own[:2]]
     sources = Sources(known)
     references, deepest = sources.draw(draw, 3)
-    entry: Spec = {"externalInputs": references, "joinType": draw(st.sampled_from(JOINS))}
-    mapping = renamed(draw, references, sources, always=len(references) > 1)
-    if mapping:
-        entry["tensorMap"] = mapping
-    if draw(st.booleans()):
+    entry: Spec = {}
+    if draw(st.integers(0, 6)):
+        entry = {"externalInputs": references, "joinType": draw(st.sampled_from(JOINS))}
+        mapping = renamed(draw, references, sources, always=len(references) > 1)
+        if mapping:
+            entry["tensorMap"] = mapping
+    if not entry or draw(st.booleans()):
         entry["externalTriggers"], trigger_depth = sources.draw(draw, 2)
         entry["triggersJoinType"] = draw(st.sampled_from(JOINS))
         deepest = max(deepest, trigger_depth)
@@ -154,6 +158,8 @@ def looping(draw: st.DrawFn, name: str = "p") -> Spec:
     drawn.append(head)
     drawn += [{"name": step, "inputs": [at]} for at, step in pairwise(loop)]
     if draw(st.booleans()):
+        drawn[-1]["batch"] = {"size": draw(st.integers(2, 4)), "windowMs": 10}
+    if draw(st.booleans()):
         drawn.append({"name": "mix7", "inputs": ["again9.outputs.DONE"]})
     if draw(st.booleans()):
         drawn[-1]["triggers"] = [draw(st.sampled_from(loop))] if drawn[-1]["name"] == "mix7" else []
@@ -170,7 +176,7 @@ def requests(draw: st.DrawFn, pipelines: Sequence[tuple[str, int]]) -> tuple[dic
         request = "r" + "1" * (number + 1)
         pipeline, version = draw(st.sampled_from(list(pipelines)))
         n_rows = draw(st.integers(1, 3))
-        tensors = draw(st.sampled_from(["XY", "X", "Y", "YX"]))
+        tensors = draw(st.sampled_from(["XY", "XY", "X", "Y", "YX", "XYZ", "Z"]))
         values = st.lists(st.integers(0, 6), min_size=n_rows, max_size=n_rows)
         arrays = tuple((tensor, np.array(draw(values), dtype=np.int64)) for tensor in tensors)
         entries[Name(request, pipeline, version, "", "inputs")] = arrays
@@ -189,9 +195,12 @@ def cases(draw: st.DrawFn, faults: Sequence[str] = ()) -> Case:
     specs: dict[tuple[str, int], Spec] = {}
     shape = draw(st.sampled_from(["one", "one", "loop", "versions", "following"]))
     specs["p", 1] = draw(looping() if shape == "loop" else acyclic())
-    if shape == "versions":
+    if shape == "versions" or (shape == "following" and draw(st.booleans())):
         specs["p", 2] = draw(acyclic(most=4))
     if shape == "following":
         specs["q", 1] = draw(following("q", specs["p", 1]))
+        if draw(st.booleans()):
+            specs["q", 2] = draw(following("q", specs["p", 1]))
     entries, partitions = draw(requests(list(specs)))
-    return Case(specs, entries, partitions, draw(schedules(faults)))
+    late = [("p", 2)] if ("p", 2) in specs and draw(st.booleans()) else []
+    return Case(specs, entries, partitions, draw(schedules(faults)), tuple(late))

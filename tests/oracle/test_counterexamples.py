@@ -91,3 +91,8 @@ def test_after_a_restart_a_copy_of_what_was_used_is_a_duplicate(tmp_path: Path, 
     either = {"name": "mix0", "inputs": ["p.inputs.X", "p.inputs.Y"], "inputsJoinType": join}
     copied = [Move(fault="duplicate"), Move(pick=1), Move(fault="crash after")]
     assert compare(case(either, moves=copied), tmp_path) == []
+
+
+def test_a_pipeline_may_be_fed_by_a_single_trigger(tmp_path: Path):
+    reader = {"input": {"externalTriggers": ["p.inputs"]}, "steps": [{"name": "mix1"}]}
+    assert compare(case({"name": "mix0"}, reader=reader), tmp_path) == []
