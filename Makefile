@@ -36,3 +36,7 @@ format: prepare  ## Format the code and mend what the linter can mend
 
 clean:  ## Remove what runs left behind, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+.PHONY: soak
+soak: prepare  ## Compare the engine with the interpreter of the rules on 2,000 drawn cases of each kind (some minutes)
+	DFML_SOAK=1 $(PYTHON) -m pytest tests/oracle

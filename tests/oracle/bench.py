@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
-from interpreter import Happening, Name, Tensors
 from reading import RuleId
+from values import Happening, Name, Tensors
 
 from dfml import headers as h
 from dfml.inference.codec import encode_request, iterate_tensors

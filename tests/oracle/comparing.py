@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import Bench, Written, rule_key, same_tensors
-from interpreter import Evaluation, interpret
+from interpreter import interpret
 from oracle_models import model_of
 from strategies import Case
+from values import Evaluation
 
 ECHOES = {"duplicate", "answered already"}
 """Drops of copies; where copies were written, the oracle says nothing of them."""

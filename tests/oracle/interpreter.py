@@ -6,46 +6,15 @@ its clock was read and when it lost its memory.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from reading import Rule, RuleId, Source, rules_of
+from values import Evaluation, Happening, Model, Name, Tensors
 
-Tensors = tuple[tuple[str, np.ndarray[Any, Any]], ...]
-Model = Callable[[dict[str, np.ndarray[Any, Any]]], dict[str, np.ndarray[Any, Any]]]
 UNMET = frozenset({"join window closed", "upstream dropped"})
-
-
-class Name(NamedTuple):
-    """A record: whose, and where it stands. ``node`` "" is the pipeline itself; ``port`` inputs, outputs or errors."""
-
-    request: str
-    pipeline: str
-    version: int
-    node: str
-    port: str
-    visit: int = 0
-
-
-class Happening(NamedTuple):
-    """``record`` was given to the reader, or its clock was read (``record`` None), or it began anew (``now`` None)."""
-
-    reader: str
-    record: Name | None
-    now: int | None
-
-
-@dataclass
-class Evaluation:
-    """What became of the requests: records with tensors and parents, errors, drops with the reasons allowed."""
-
-    records: dict[Name, Tensors] = field(default_factory=dict)
-    parents: dict[Name, frozenset[Name]] = field(default_factory=dict)
-    errors: dict[Name, frozenset[Name]] = field(default_factory=dict)
-    hopeless: set[tuple[str, str]] = field(default_factory=set)
-    drops: dict[tuple[Name, RuleId], tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
 
 
 @dataclass
@@ -210,8 +179,9 @@ class Interpreter:
         join.ended = "fired"
         self.settled |= {(join.arrived[slot], rule.id, slot) for slot in data + triggers}
         for slot in set(join.arrived) - set(data + triggers):
-            if join.arrived[slot] not in used:
-                self.drop(join.arrived[slot], rule.id, slot, {"superseded"})
+            if join.arrived[slot] in used:
+                self.settled.add((join.arrived[slot], rule.id, slot))
+            self.drop(join.arrived[slot], rule.id, slot, {"superseded"})
         tensors: list[tuple[str, Any]] = []
         for slot, wanted in rule.wanted:
             if slot in data:
@@ -253,11 +223,12 @@ class Interpreter:
         signature = tuple((tensor, array.dtype, array.shape[1:]) for tensor, array in tensors)
         key = (self.places.get(name.request), name[1:4], signature)
         n_new = rows.pop()
+        if any(name in members for _, members in self.batches.values()):
+            return
         if key in self.batches and self.count(self.batches[key][1]) + n_new > size:
             self.call(self.batches.pop(key)[1])
         _, members = self.batches.setdefault(key, (now + batch.get("windowMs", 100), []))
-        if name not in members:
-            members.append(name)
+        members.append(name)
         if self.count(members) >= size:
             self.call(self.batches.pop(key)[1])
 

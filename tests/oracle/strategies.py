@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from bench import Move
 from hypothesis import strategies as st
-from interpreter import Name, Tensors
+from values import Name, Tensors
 
 JOINS = ("inner", "outer", "any")
 KINDS = ("mix", "mix", "choose", "sparse", "fussy", "total")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from bench import Move
 from comparing import compare
-from interpreter import Name
 from strategies import Case
+from values import Name
 
 
 def case(

@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from interpreter import Name, interpret
+from interpreter import interpret
+from values import Name
 
 V = np.array([1, 2, 3, 4], dtype=np.float32)
 X = np.arange(1, 17, dtype=np.int32).reshape(1, 16)
