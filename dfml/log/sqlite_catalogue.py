@@ -10,6 +10,10 @@ TOPICS_CHANGED = 0
 """The topic partition whose marks stand for changes of topics and of memberships."""
 _UNKNOWN = -1
 
+SELECT_NEW_TOPICS = (
+    "SELECT * FROM topics WHERE name IN (SELECT topic FROM partitions WHERE tp > ? AND topic IS NOT NULL) ORDER BY name"
+)
+
 
 class Catalogue:
     """A copy in memory of the small tables, for one connection.
@@ -109,10 +113,9 @@ class Catalogue:
         if anew:
             self.forget()
             self._deletions = deletions
-        self.topics = {
-            name: TopicConfig(TopicName(name), partitions, retention_ms, Cleanup(cleanup))
-            for name, partitions, retention_ms, cleanup in self._cursor.execute("SELECT * FROM topics ORDER BY name")
-        }
+        # A topic never changes while it exists: only those of new partition numbers are read.
+        for name, n_partitions, retention_ms, cleanup in self._cursor.execute(SELECT_NEW_TOPICS, (self._last_tp,)):
+            self.topics[TopicName(name)] = TopicConfig(name, n_partitions, retention_ms, Cleanup(cleanup))
         partitions = self._cursor.execute("SELECT tp, topic, number FROM partitions WHERE tp > ?", (self._last_tp,))
         for tp, topic, number in partitions:
             self._last_tp = tp
