@@ -17,6 +17,7 @@ from dfml_engine.gateways.api import SubmitOptions
 from dfml_engine.stack import Stack
 
 CLIENTS = 48
+PIPELINES = ("chain", "either", "both", "branches", "loop", "batch")
 
 
 async def main(log: str, first: int, partitions: int) -> None:
@@ -32,8 +33,9 @@ async def main(log: str, first: int, partitions: int) -> None:
         async def client() -> None:
             nonlocal answered
             for number in numbers:
-                pipeline = ("chain", "either", "both")[number % 3]
-                request = encode_request({"X": np.array([number])}, model_name=pipeline, request_id="")
+                pipeline = PIPELINES[number % len(PIPELINES)]
+                tensors = {"X": np.array([-number if number % 2 else number]), "N": np.array([number % 4])}
+                request = encode_request(tensors, model_name=pipeline, request_id="")
                 submission = stack.gateway.submit(pipeline, request, SubmitOptions(str(number)))
                 await stack.gateway.result(submission)
                 answered += 1
