@@ -23,6 +23,7 @@ class CallPool:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._started = 0
         self._abandoned = 0
+        self._missing = 0
         for _ in range(threads):
             self._start_thread()
 
@@ -37,14 +38,22 @@ class CallPool:
 
     def replace_thread(self) -> None:
         """Add a thread in place of one whose call was given up; it ends by itself if the call ever returns."""
-        if not self.stuck:
+        if self.stuck:
+            self._missing += 1
+        else:
             self._abandoned += 1
             self._start_thread()
 
     def retire_thread(self) -> None:
-        """Undo :meth:`replace_thread` for a call that returned after all: one thread ends when it is next free."""
-        self._abandoned -= 1
-        self._calls.put(None)
+        """Undo :meth:`replace_thread` for a call that returned after all: one thread ends when it is next free.
+
+        Where none was added, because the pool was stuck, the thread that is back is needed again.
+        """
+        if self._missing:
+            self._missing -= 1
+        else:
+            self._abandoned -= 1
+            self._calls.put(None)
 
     def close(self) -> None:
         """Let every thread end once it is free."""
