@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dfml.cli.output import FAILED, Output, OutputOption, complain, print_json, print_table, say, show
+from dfml.cli.output import FAILED, Output, OutputOption, complain, print_json, print_table, say, show, spell_time
 from dfml.cli.target import LogOption, find_target
 from dfml.clock import wall_clock_ms
 from dfml.errors import BadInputError
 
 if TYPE_CHECKING:
+    from dfml.lineage.inspect import Reading
     from dfml.lineage.store import LineageStore
 
 SinceOption = Annotated[
@@ -26,7 +27,8 @@ PipelineArgument = Annotated[str, typer.Argument(help="The pipeline's name.")]
 def inspect(
     ctx: typer.Context,
     expr: Annotated[
-        str, typer.Argument(metavar="EXPR", help="p, p.inputs, p.outputs[.t], p.step.s, p.step.s.inputs|outputs[.t]")
+        str,
+        typer.Argument(metavar="EXPR", help="p, p.inputs, p.outputs[.t], p.errors, p.s, p.s.inputs|outputs[.t]|errors"),
     ],
     request_id: Annotated[str | None, typer.Option(help="Only this request's records.")] = None,
     since: SinceOption = None,
@@ -41,16 +43,20 @@ def inspect(
 
     Example: `dfml inspect claims.step.classifier.outputs.simple --limit 3`
     """
-    from dfml.cli.inspection import Wanted, parse_expression, select
+    from dfml.lineage.inspect import inspect as inspect_store
+    from dfml.lineage.inspect import parse_selection
 
+    selection = parse_selection(expr)
     since_ms, until_ms = _bounds(since, until)
-    wanted = Wanted(parse_expression(expr), request_id, since_ms, until_ms, limit)
     with _store(ctx, log) as store:
-        found = select(store, wanted)
+        found = inspect_store(store, selection, request=request_id, since_ms=since_ms, until_ms=until_ms, limit=limit)
     if output is Output.JSON:
-        print_json(found)
+        print_json([reading.to_dict() for reading in found])
         return
-    rows = [(each["request"], each["name"], each["at"], each["says"], each["position"]) for each in found]
+    rows = [
+        (each.entry.request, each.entry.name, spell_time(each.entry.timestamp_ms), _spell(each), each.entry.position)
+        for each in found
+    ]
     print_table(("request", "record", "time (UTC)", "holds", "position"), rows)
     if not rows:
         say(f"no record of {expr} is on record in that time")
@@ -89,16 +95,27 @@ def requests(
 
     Example: `dfml requests claims --since -5m`
     """
-    from dfml.cli.inspection import list_requests
+    from dfml.lineage.frames import require_pipeline
+    from dfml.lineage.requests import RequestFilter, find_requests
 
-    bounds = _bounds(since, until)
+    wanted = RequestFilter(pipeline, *_bounds(since, until))
     with _store(ctx, log) as store:
-        found = list_requests(store, pipeline, bounds, limit)
+        require_pipeline(store, pipeline)
+        found = find_requests(store, wanted, limit)
     if output is Output.JSON:
-        print_json(found)
+        print_json([each.to_dict() for each in found])
         return
-    rows = [(each["request"], each["at"], each["status"], f"{each['duration_ms']} ms") for each in found]
-    print_table(("request", "entered (UTC)", "status", "took"), rows)
+    rows = [
+        (
+            each.request,
+            spell_time(each.started_ms),
+            each.status.value,
+            None if each.duration_ms is None else f"{each.duration_ms} ms",
+            each.error,
+        )
+        for each in found
+    ]
+    print_table(("request", "entered (UTC)", "status", "took", "error"), rows)
     if not rows:
         say(f"no request of {pipeline} is on record in that time")
 
@@ -165,6 +182,12 @@ VERBS = (inspect, trace, requests, frame, audit)
 def _store(ctx: typer.Context, log: str | None) -> Iterator["LineageStore"]:
     with find_target(ctx, log).open_lineage() as store:
         yield store
+
+
+def _spell(reading: "Reading") -> str:
+    from dfml.drawing.trace import spell_tensor
+
+    return reading.text or ", ".join(spell_tensor(value) for value in reading.tensors)
 
 
 def _bounds(since: str | None, until: str | None) -> tuple[int, int]:

@@ -185,12 +185,11 @@ def _pipeline_graph(store: "LineageStore", pipeline: str) -> "PipelineGraph":
     from dfml.spec import resource_from_dict
     from dfml.spec.schema import Pipeline
 
-    said = [orjson.loads(spec.document) for spec in store.specs("Pipeline") if spec.document]
-    loaded = [each for each in said if each["name"] == pipeline]
+    loaded = [spec.document for spec in store.specs("Pipeline", pipeline) if spec.document]
     if not loaded:
         msg = f"the lineage store has no specification of a pipeline {pipeline!r}; was it loaded while the tap ran?"
         raise NotFoundError(msg)
-    resource = resource_from_dict(max(loaded, key=lambda each: (each["version"], each["loaded_ms"]))["resource"])
+    resource = resource_from_dict(orjson.loads(loaded[-1])["resource"])
     assert isinstance(resource, Pipeline)
     return PipelineGraph.from_pipeline(resource)
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,6 +69,11 @@ def say(words: str) -> None:
 def complain(words: str) -> None:
     """Print an error on stderr, red where the terminal has colours."""
     typer.secho(f"error: {words}", err=True, fg=typer.colors.RED)
+
+
+def spell_time(time_ms: int) -> str:
+    """Return a time of the log for people, UTC: ``2024-05-01 12:00:00.250``."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(" ", "milliseconds")[:-6]
 
 
 def progress() -> "Progress":

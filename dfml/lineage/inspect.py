@@ -108,8 +108,10 @@ def inspect(
     """
     _require(store, selection)
     where, parameters = _condition(selection, request)
+    # Only a tensor makes one look at more records than are wanted.
+    bound = f"LIMIT {limit:d}" if selection.tensor is None else ""
     query = f"""SELECT r.id FROM records r JOIN origins o ON o.id = r.origin WHERE {where}
-        AND r.timestamp_ms >= ? AND r.timestamp_ms < ? ORDER BY r.timestamp_ms DESC, r.id DESC"""
+        AND r.timestamp_ms >= ? AND r.timestamp_ms < ? ORDER BY r.timestamp_ms DESC, r.id DESC {bound}"""
     ids = [number for (number,) in store.query(query, [*parameters, since_ms, until_ms])]
     readings: list[Reading] = []
     for start in range(0, len(ids), limit):

@@ -67,15 +67,19 @@ def test_time_bounds_are_kept(run, asked):
 
 def test_errors_belong_to_the_pipeline(run, asked):
     asked("i6", 13)
-    (found,) = [
-        each for each in run("inspect", "numbers", "--request-id", "i6", "-o", "json").data if each["port"] == "errors"
-    ]
-    assert "thirteen" in found["says"]
+    (found,) = run("inspect", "numbers.errors", "--request-id", "i6", "-o", "json").data
+    assert found["name"] == "double.errors"
+    assert "thirteen" in found["text"]
+    assert "thirteen" in run("inspect", "numbers.double.errors").out
 
 
 @pytest.mark.parametrize(
     ("expression", "code", "words"),
-    [("nobody", 1, "it knows numbers"), ("numbers.nostep", 1, "its steps are"), ("numbers..x", 2, "is empty")],
+    [
+        ("nobody", 1, "pipeline 'nobody': no record"),
+        ("numbers.dubble", 1, "did you mean 'double'"),
+        ("numbers..x", 2, "expected pipeline"),
+    ],
 )
 def test_what_does_not_exist_is_said_with_what_does(run, asked, expression, code, words):
     asked("i7", 4)
@@ -89,6 +93,16 @@ def test_requests_are_listed_with_how_they_ended(run, asked):
     asked("r2", 13)
     found = {each["request"]: each["status"] for each in run("requests", "numbers", "-o", "json").data}
     assert (found["r1"], found["r2"]) == ("answered", "failed")
+    newest = run("requests", "numbers", "--limit", "1").out.splitlines()[-1]
+    assert newest.startswith("r2")
+    assert "thirteen brings bad luck" in newest
+
+
+def test_requests_of_an_unknown_pipeline_are_not_found(run, asked):
+    asked("r3", 4)
+    found = run("requests", "number")
+    assert found.code == 1
+    assert "did you mean 'numbers'" in found.err
 
 
 @pytest.mark.parametrize(("name", "read"), [("f.csv", pd.read_csv), ("f.parquet", pd.read_parquet)])
