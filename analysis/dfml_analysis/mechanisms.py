@@ -12,9 +12,9 @@ import numpy as np
 from dfml_analysis.basis import parent_columns
 from dfml_analysis.columns import Kind
 from dfml_analysis.evidence import Evidence, discrete_evidence, no_evidence, numeric_evidence, strongest
-from dfml_analysis.exact import find_rule, rule_evidence
+from dfml_analysis.exact import Rule, find_rule, rule_evidence
 from dfml_analysis.latency import machine_slowdown, slower
-from dfml_analysis.overlap import estimate_overlap
+from dfml_analysis.overlap import Overlap, estimate_overlap
 from dfml_analysis.variables import NOT_FINITE, Floats, Scale, Variable
 from dfml_analysis.windows import Windows
 
@@ -98,26 +98,63 @@ def _value_test(variable: Variable, parents: Sequence[Variable], window: Floats,
 
 def _conditional_test(child: Variable, parents: Sequence[Variable], rows: np.ndarray, window: Floats) -> MechanismTest:
     chosen = rows & _shared_patterns(parents, rows, window)
-    own_window = window[chosen]
-    n_least = min(int(own_window.sum()), int((1.0 - own_window).sum()))
+    n_least = _n_least(chosen, window)
     result = MechanismTest(child, child.kind, no_evidence(float(n_least), "too few rows"), False, not parents)
     if n_least < MIN_ROWS:
         return result
-    columns = parent_columns(parents, chosen).columns
-    overlap = estimate_overlap(columns, own_window)
+    overlap = _overlap(parents, chosen, window)
     found: list[Evidence] = []
-    complete = np.logical_and.reduce([chosen, *(parent.present for parent in parents)])
-    rule = find_rule(child, parents, complete, window[complete])
-    if rule is not None:
-        if not rule.broken.any() and complete.sum() == chosen.sum():
+    ruled, broken = _rules(child, parents, chosen, window)
+    if broken.any():
+        rule = Rule("by pattern", broken[ruled])
+        found.append(rule_evidence(rule, overlap.probability[ruled[chosen]], window[ruled], child.scale))
+    elif ruled.any():
+        chosen = chosen & ~ruled
+        if _n_least(chosen, window) < MIN_ROWS:
             return replace(result, evidence=no_evidence(overlap.n_rows, "exact rule"), comparable=True)
-        found.append(rule_evidence(rule, overlap.probability[complete[chosen]], window[complete], child.scale))
-    if not parents or overlap.is_enough(own_window):
+        found.append(no_evidence(overlap.n_rows, "exact rule"))
+        overlap = _overlap(parents, chosen, window)
+    if not parents or overlap.is_enough(window[chosen]):
         test = numeric_evidence if child.scale is Scale.NUMERIC else discrete_evidence
-        found.append(_large_enough(child, test(child.values[chosen], overlap, own_window)))
+        found.append(_large_enough(child, test(child.values[chosen], overlap, window[chosen])))
     if not found:
         return replace(result, evidence=no_evidence(overlap.n_rows, "no overlap"))
     return replace(result, evidence=strongest(found), comparable=True)
+
+
+def _n_least(rows: np.ndarray, window: Floats) -> int:
+    """Return how many of the rows the poorer window has."""
+    return int(min((rows & (window == side)).sum() for side in (0, 1)))
+
+
+def _overlap(parents: Sequence[Variable], rows: np.ndarray, window: Floats) -> Overlap:
+    return estimate_overlap(parent_columns(parents, rows).columns, window[rows])
+
+
+def _rules(
+    child: Variable, parents: Sequence[Variable], rows: np.ndarray, window: Floats
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that have an exact rule, and those of them that break it; one rule for each pattern."""
+    ruled, broken = np.zeros_like(rows), np.zeros_like(rows)
+    for alike, there in _patterns(parents, rows):
+        rule = find_rule(child, there, alike, window[alike])
+        if rule is not None:
+            ruled |= alike
+            broken[alike] = rule.broken
+    return ruled, broken
+
+
+def _patterns(parents: Sequence[Variable], rows: np.ndarray) -> Iterator[tuple[np.ndarray, list[Variable]]]:
+    """Yield the rows of each pattern of absent parents, with the parents that are there.
+
+    Where branches meet, a child that takes what came obeys one exact rule for each branch, and no row has all parents.
+    """
+    if not parents:
+        return
+    there = np.column_stack([parent.present for parent in parents])
+    for pattern in np.unique(there[rows], axis=0):
+        given = [parent for parent, is_there in zip(parents, pattern.tolist(), strict=True) if is_there]
+        yield rows & (there == pattern).all(axis=1), given
 
 
 def _shared_patterns(parents: Sequence[Variable], rows: np.ndarray, window: Floats) -> np.ndarray:

@@ -106,3 +106,24 @@ def test_absence_of_its_own_is_a_change_of_presence() -> None:
     found = _examine(reference, current)
     assert found.kind is Kind.PRESENCE
     assert found.evidence.log_p < np.log(1e-6)
+
+
+def _joined(seed: int, factor: float) -> pd.DataFrame:
+    """Return branches that meet again: 0.8 x where the left was taken, 0.6 x where the right was."""
+    x = np.random.default_rng(seed).lognormal(10.0, 1.0, N_ROWS) * factor
+    left, right = np.where(x < 50_000, 0.8 * x, np.nan), np.where(x < 50_000, np.nan, 0.6 * x)
+    return pd.DataFrame({"left": left, "right": right, "y": np.where(np.isnan(left), right, left)})
+
+
+JOIN = {"left": [], "right": [], "y": ["left", "right"]}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_branches_meet_each_branch_has_its_own_rule(seed: int) -> None:
+    assert _examine(_joined(seed, 1.0), _joined(seed + 50, 1.5), JOIN).evidence.log_p == 0.0
+
+
+def test_a_rule_broken_on_one_branch_alone_is_a_change() -> None:
+    reference, current = _joined(0, 1.0), _joined(50, 1.5)
+    current.loc[current.right.notna(), "y"] *= 1.001
+    assert _examine(reference, current, JOIN).evidence.log_p < np.log(1e-6)
