@@ -6,15 +6,19 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
 from dfml import headers as h
+from dfml.clock import wall_clock_ms
 from dfml.headers import decode_parents, identity
 from dfml.inference.codec import decode_tensors
 from dfml.inference.oip_pb2 import InferResponse
+from dfml.lineage.audit import audit
+from dfml.lineage.store import LineageStore
+from dfml.lineage.tap import Tap
 from dfml.log import Log, open_log
 from dfml.record import Position, Record, TopicPartition
 from dfml.topics import Topics
@@ -133,11 +137,22 @@ def is_answer(record: Record) -> bool:
     return ref is not None and (ref.kind, ref.port) == ("pipeline", "outputs")
 
 
+def audited(log_url: str, store_path: Path) -> Mapping[str, int]:
+    """Return how many records met each fate, as the lineage store tells it."""
+    with open_log(log_url, read_only=True) as log, LineageStore(store_path, topics=TOPICS) as store:
+        tap = Tap(log, store, TOPICS)
+        while tap.step(0.0):
+            pass
+        tap.close()
+        # An hour from now: what has no fate by then has none.
+        return audit(store, now_ms=wall_clock_ms() + 3_600_000).counts
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("partitions", "kills"), [(1, 4), (4, 2)])
 async def test_a_stack_killed_under_load_answers_every_request_once_and_rightly(
-    stack: Callable, texts: object, wait: Callable, log_url: str, partitions: int, kills: int
+    stack: Callable, texts: object, wait: Callable, *, log_url: str, tmp_path: Path, partitions: int, kills: int
 ):
     async with stack(partitions=partitions) as calls:
         calls.load(*specs(texts))
@@ -158,4 +173,11 @@ async def test_a_stack_killed_under_load_answers_every_request_once_and_rightly(
     assert {name: wrong for name in PIPELINES if (wrong := wrong_answers(records, name))} == {}
     assert repeated(records) == []
     assert unaccounted(records) == []
+    counts = audited(log_url, tmp_path / "lineage.db")
+    assert {fate: counts[fate] for fate in ("unaccounted", "pending", "failed", "duplicate")} == {
+        "unaccounted": 0,
+        "pending": 0,
+        "failed": 0,
+        "duplicate": 0,
+    }
     assert records["errors.errors"] == []
