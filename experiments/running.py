@@ -31,9 +31,14 @@ class Stack:
     log: str
     store: Path
 
+    @property
+    def port(self) -> int:
+        """The port of the REST gateway."""
+        return int(self.url.rpartition(":")[2])
+
 
 @contextmanager
-def running_stack(folder: Path, documents: Sequence[Path]) -> Iterator[Stack]:
+def running_stack(folder: Path, documents: Sequence[Path], *, tap: bool = True) -> Iterator[Stack]:
     """Run ``dfml up`` with its files in ``folder`` until the block is left, then let it drain.
 
     Raises
@@ -43,7 +48,7 @@ def running_stack(folder: Path, documents: Sequence[Path]) -> Iterator[Stack]:
     """
     log, store, errors = f"sqlite:///{folder / 'log.db'}", folder / "log.lineage.db", folder / "dfml.log"
     loads = [part for document in documents for part in ("--load", str(document))]
-    command = [*DFML, "up", "--log", log, "--rest-port", "0", *loads]
+    command = [*DFML, "up", "--log", log, "--rest-port", "0", "--tap" if tap else "--no-tap", *loads]
     with errors.open("w") as said:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=_environment())
     with process:

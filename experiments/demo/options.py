@@ -5,14 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.apps.insurance_claims.faults import FAULTS, Fault
+from experiments.apps.fault import Fault
+from experiments.apps.insurance_claims.faults import FAULTS
+from experiments.apps.insurance_claims.generator import Claim
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The fault to plant, the seed of the claims, where files go, and requests in each window."""
 
-    fault: Fault
+    fault: Fault[Claim]
     seed: int
     out: Path
     n_requests: int
@@ -37,7 +39,7 @@ def read_options(arguments: list[str]) -> Options:
     return Options(given.fault, given.seed, given.out, given.requests)
 
 
-def _fault(text: str) -> Fault:
+def _fault(text: str) -> Fault[Claim]:
     if text not in FAULTS:
         msg = f"no fault is called {text!r}; choose one of {', '.join(FAULTS)}"
         raise argparse.ArgumentTypeError(msg)

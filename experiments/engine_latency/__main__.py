@@ -3,9 +3,11 @@
 import csv
 import sqlite3
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
@@ -14,10 +16,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from experiments.engine_latency.chain import is_right
+from experiments.engine_latency.chain import chain_yaml, is_right
 from experiments.engine_latency.client import Connection, latencies_ms, requests_per_second
 from experiments.engine_latency.prefilled import engine_records_per_second
-from experiments.engine_latency.stack import Running, Setup, running_stack
+from experiments.running import Stack, running_stack
 
 WARM_REQUESTS = 300
 errors = Console(stderr=True)
@@ -62,9 +64,9 @@ def _latencies(numbers: Sequence[int], n_requests: int) -> Iterable[Row]:
         how = "inline" if inline else "pool"
         medians = []
         for n_steps in track(numbers, f"latency, {how}", console=errors):
-            with running_stack(Setup(n_steps, inline=inline, tap=False)) as running:
-                _check(running, n_steps)
-                taken = latencies_ms(running.port, n_requests, WARM_REQUESTS)
+            with TemporaryDirectory() as folder, _running_chain(folder, n_steps, inline=inline) as stack:
+                _check(stack, n_steps)
+                taken = latencies_ms(stack.port, n_requests, WARM_REQUESTS)
             p50, p95, p99 = np.percentile(taken, [50, 95, 99])
             medians.append(p50)
             yield from (
@@ -75,8 +77,17 @@ def _latencies(numbers: Sequence[int], n_requests: int) -> Iterable[Row]:
             yield Row("slope of p50", how, float(np.polyfit(numbers, medians, 1)[0]), "ms/step")
 
 
-def _check(running: Running, n_steps: int) -> None:
-    connection = Connection(running.port)
+@contextmanager
+def _running_chain(folder: str, n_steps: int, *, inline: bool = True, tap: bool = False) -> Iterator[Stack]:
+    """Run a stack of its own with the chain loaded."""
+    document = Path(folder) / "chain.yaml"
+    document.write_text(chain_yaml(n_steps, inline=inline))
+    with running_stack(Path(folder), [document], tap=tap) as stack:
+        yield stack
+
+
+def _check(stack: Stack, n_steps: int) -> None:
+    connection = Connection(stack.port)
     answer = connection.ask()
     connection.close()
     if not is_right(answer, n_steps):
@@ -87,12 +98,12 @@ def _check(running: Running, n_steps: int) -> None:
 def _throughputs(clients: Sequence[int], seconds: int) -> Iterable[Row]:
     if not clients:
         return
-    with running_stack(Setup(1, tap=False)) as running:
+    with TemporaryDirectory() as folder, _running_chain(folder, 1) as stack:
         for number in track(clients, "throughput", console=errors):
             yield Row(
                 "throughput",
                 f"inline, N=1, {number} clients",
-                requests_per_second(running.port, number, seconds),
+                requests_per_second(stack.port, number, seconds),
                 "requests/s",
             )
 
@@ -102,20 +113,19 @@ def _tap(n_requests: int, seconds: int) -> Iterable[Row]:
     for turn in track((1, 2), "tap off and on", console=errors):
         for tap in (False, True):
             setup = f"tap {'on' if tap else 'off'}, turn {turn}"
-            with running_stack(Setup(1, tap=tap)) as running:
-                yield Row("p50", setup, float(np.median(latencies_ms(running.port, n_requests, WARM_REQUESTS))), "ms")
-                yield Row("throughput", setup, requests_per_second(running.port, 32, seconds), "requests/s")
-                if tap:
-                    running.process.terminate()
-                    running.process.wait()
-                    yield Row("lineage store", setup, _bytes_per_request(running.folder), "bytes/request")
+            with TemporaryDirectory() as folder:
+                with _running_chain(folder, 1, tap=tap) as stack:
+                    p50 = float(np.median(latencies_ms(stack.port, n_requests, WARM_REQUESTS)))
+                    yield Row("p50", setup, p50, "ms")
+                    yield Row("throughput", setup, requests_per_second(stack.port, 32, seconds), "requests/s")
+                if tap:  # it has read everything once the stack has stopped
+                    yield Row("lineage store", setup, _bytes_per_request(stack.store), "bytes/request")
 
 
-def _bytes_per_request(folder: Path) -> float:
-    store = folder / "log.lineage.db"
-    with sqlite3.connect(store) as connection:
+def _bytes_per_request(store: Path) -> float:
+    with closing(sqlite3.connect(store)) as connection:
         (n_requests,) = connection.execute("SELECT COUNT(DISTINCT request) FROM records").fetchone()
-    return float(sum(path.stat().st_size for path in folder.glob("log.lineage.db*")) / n_requests)
+    return float(sum(path.stat().st_size for path in store.parent.glob(f"{store.name}*")) / n_requests)
 
 
 def _print(rows: Sequence[Row]) -> None:

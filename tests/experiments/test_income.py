@@ -11,8 +11,8 @@ import pytest
 from dfml import headers as h
 from dfml.inference.codec import decode_tensors
 from dfml.inference.oip_pb2 import InferResponse
-from dfml.spec import load_files, parse_resources
-from dfml.spec.schema import AnyResource, Model
+from dfml.spec import parse_resources
+from dfml.spec.schema import AnyResource
 from experiments.apps.income import generator, models
 from experiments.apps.income.faults import APP, ARTEFACTS, FAULTS, PIPELINE
 from experiments.apps.income.generator import Applicant
@@ -141,16 +141,3 @@ def test_labels_are_drawn_by_the_probabilities() -> None:
     share = generator.draw_labels(drawn, rng).mean()
     expected = np.mean([applicant.probability for applicant in drawn])
     assert abs(share - expected) < 4 * 0.5 / np.sqrt(20_000)
-
-
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.rollout])
-def test_rollout_is_a_version_of_the_culprit(name: str) -> None:
-    fault = FAULTS[name]
-    assert fault.rollout is not None
-    normal = {item.name: item for item in load_files([APP / "pipeline.yaml"]) if isinstance(item, Model)}
-    (faulty,) = load_files([fault.rollout])
-    assert isinstance(faulty, Model)
-    assert faulty.name == fault.step
-    assert faulty.spec != normal[faulty.name].spec
-    unchanged = {"storage_uri": "", "parameters": ()}
-    assert faulty.spec.model_copy(update=unchanged) == normal[faulty.name].spec.model_copy(update=unchanged)

@@ -147,17 +147,3 @@ def test_pipeline_document_has_a_model_for_every_step() -> None:
     pipeline = next(resource for resource in resources if isinstance(resource, Pipeline))
     assert pipeline.name == PIPELINE
     assert {step.name for step in pipeline.spec.steps} == {item.name for item in resources if isinstance(item, Model)}
-
-
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.rollout])
-def test_rollout_changes_the_code_of_the_culprit_and_nothing_else(name: str) -> None:
-    fault = FAULTS[name]
-    normal = {item.name: item for item in load_files([APP / "pipeline.yaml"]) if isinstance(item, Model)}
-    assert fault.rollout is not None
-    (faulty,) = load_files([fault.rollout])
-    assert isinstance(faulty, Model)
-    assert faulty.name == fault.step
-    assert faulty.spec.storage_uri.startswith("python:experiments.apps.insurance_claims.faults:")
-    unchanged = {"storage_uri": ""}
-    assert faulty.spec.model_copy(update=unchanged) == normal[faulty.name].spec.model_copy(update=unchanged)
-    assert callable(getattr(faults, faulty.spec.storage_uri.rpartition(":")[2]))

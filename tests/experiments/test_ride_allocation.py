@@ -9,7 +9,6 @@ import pytest
 
 from dfml import headers as h
 from dfml.spec import load_files
-from dfml.spec.schema import Model
 from experiments.apps.ride_allocation import faults, generator, models
 from experiments.apps.ride_allocation.faults import APP, FAULTS, PIPELINE
 from experiments.apps.ride_allocation.generator import Minute
@@ -136,16 +135,3 @@ def test_wrong_speed_halves_the_way_alone() -> None:
     state = {**town(positions((1, 5)), positions((4, 5))), "driver_of": np.array([0]), "widenings": np.array([2])}
     assert models.tell_waiting_times(state)["wait_min"].tolist() == pytest.approx([8.0])
     assert faults.tell_half_the_way(state)["wait_min"].tolist() == pytest.approx([5.0])
-
-
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.rollout])
-def test_rollout_changes_the_code_of_the_culprit_and_nothing_else(name: str) -> None:
-    fault = FAULTS[name]
-    assert fault.rollout is not None
-    normal = {item.name: item for item in load_files([APP / "pipeline.yaml"]) if isinstance(item, Model)}
-    (faulty,) = load_files([fault.rollout])
-    assert isinstance(faulty, Model)
-    assert faulty.name == fault.step
-    unchanged = {"storage_uri": ""}
-    assert faulty.spec.model_copy(update=unchanged) == normal[faulty.name].spec.model_copy(update=unchanged)
-    assert callable(getattr(faults, faulty.spec.storage_uri.rpartition(":")[2]))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from dfml.spec import load_files
-from dfml.spec.schema import Model
 from experiments.apps.road_counter import faults, generator, models
 from experiments.apps.road_counter.faults import APP, FAULTS, PIPELINE
 from experiments.apps.road_counter.generator import Clip
@@ -121,16 +120,3 @@ def test_slow_detector_is_right_and_takes_its_time(clips: list[Clip]) -> None:
     began = time.perf_counter()
     assert count(clips[0], detect=faults.detect_slowly) == clips[0].cars
     assert time.perf_counter() - began >= faults.SLOW_S
-
-
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.rollout])
-def test_rollout_changes_the_code_of_the_culprit_and_nothing_else(name: str) -> None:
-    fault = FAULTS[name]
-    assert fault.rollout is not None
-    normal = {item.name: item for item in load_files([APP / "pipeline.yaml"]) if isinstance(item, Model)}
-    (faulty,) = load_files([fault.rollout])
-    assert isinstance(faulty, Model)
-    assert faulty.name == fault.step
-    unchanged = {"storage_uri": ""}
-    assert faulty.spec.model_copy(update=unchanged) == normal[faulty.name].spec.model_copy(update=unchanged)
-    assert callable(getattr(faults, faulty.spec.storage_uri.rpartition(":")[2]))

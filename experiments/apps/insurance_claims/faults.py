@@ -6,12 +6,11 @@ in earnest; the faulty versions stand below. A fault of the caller changes the c
 
 import time
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from dfml_engine.runtimes.base import Context
+from experiments.apps.fault import Fault
 from experiments.apps.insurance_claims.generator import Claim
 from experiments.apps.insurance_claims.models import Tensors, pay_complex, split_by_value
 
@@ -54,10 +53,6 @@ def _percent(request_id: str) -> int:
     return zlib.crc32(request_id.encode()) % 100
 
 
-def _as_sent(claim: Claim) -> Claim:
-    return claim
-
-
 def _in_other_units(claim: Claim) -> Claim:
     return replace(claim, amount=claim.amount * UNIT_CHANGE)
 
@@ -66,49 +61,41 @@ def _without_witnesses(claim: Claim) -> Claim:
     return replace(claim, witnesses=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A switch: what it loads, what it does to the claims, and what a localisation should say.
-
-    ``rollout`` is the document to load, None when the code stays. ``step`` is the culprit, the pipeline's own name when
-    it is the caller, None when there is none.
-    """
-
-    name: str
-    summary: str
-    verdict: Literal["fault", "input_shift", "no_change"]
-    step: str | None = None
-    rollout: Path | None = None
-    alter: Callable[[Claim], Claim] = _as_sent
-
-
-FAULTS = {
-    fault.name: fault
-    for fault in (
-        Fault("none", "nothing changes", "no_change"),
-        Fault(
-            "classifier",
-            "a new version of the classifier says of every claim that it is simple",
-            "fault",
-            "classifier",
-            APP / "rollouts" / "classifier.yaml",
-        ),
-        Fault("amounts", "the caller sends amounts x 1.5", "input_shift", PIPELINE, alter=_in_other_units),
-        Fault(
-            "slow",
-            "a new version of complex-payout takes 20 to 30 ms",
-            "fault",
-            "complex-payout",
-            APP / "rollouts" / "slow.yaml",
-        ),
-        Fault(
-            "failing",
-            "a new version of value-split raises on 15 % of the requests",
-            "fault",
-            "value-split",
-            APP / "rollouts" / "failing.yaml",
-        ),
-        Fault("witnesses", "the caller loses the witnesses field", "input_shift", PIPELINE, alter=_without_witnesses),
-    )
-}
+_ALL: tuple[Fault[Claim], ...] = (
+    Fault("none", "nothing changes", "no_change"),
+    Fault(
+        "classifier",
+        "a new version of the classifier says of every claim that it is simple",
+        "fault",
+        "classifier",
+        "presence",
+        APP / "rollouts" / "classifier.yaml",
+    ),
+    Fault("amounts", "the caller sends amounts x 1.5", "input_shift", PIPELINE, "input", alter=_in_other_units),
+    Fault(
+        "slow",
+        "a new version of complex-payout takes 20 to 30 ms",
+        "fault",
+        "complex-payout",
+        "latency",
+        APP / "rollouts" / "slow.yaml",
+    ),
+    Fault(
+        "failing",
+        "a new version of value-split raises on 15 % of the requests",
+        "fault",
+        "value-split",
+        "error",
+        APP / "rollouts" / "failing.yaml",
+    ),
+    Fault(
+        "witnesses",
+        "the caller loses the witnesses field",
+        "input_shift",
+        PIPELINE,
+        "input",
+        alter=_without_witnesses,
+    ),
+)
+FAULTS = {fault.name: fault for fault in _ALL}
 """Every switch by its name."""
