@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 if str(Path(__file__).parent) not in sys.path:
     sys.path.append(str(Path(__file__).parent))
@@ -13,3 +13,5 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_
 settings.register_profile("oracle", max_examples=200, deadline=None, derandomize=True, suppress_health_check=_SLOW)
 settings.register_profile("oracle-nightly", max_examples=2_000, deadline=None, suppress_health_check=_SLOW)
 PROFILE = settings.get_profile("oracle-nightly" if os.environ.get("DFML_SOAK") else "oracle")
+STACK_PROFILE = settings(PROFILE, max_examples=PROFILE.max_examples // 10, phases=[Phase.explicit, Phase.generate])
+"""A stack of its own for each example takes ten times as long; making one smaller would take hours."""

@@ -123,7 +123,8 @@ class Interpreter:
             ancestor = older.pop()
             if (*ancestor[1:5], ancestor.visit) == (*rule.id, name.visit):
                 return name.visit + 1
-            new = self.seen.parents.get(ancestor, frozenset()) - seen
+            own = {each for each in self.seen.parents.get(ancestor, ()) if each.request == name.request}
+            new = own - seen
             seen |= new
             older += new
         return name.visit
