@@ -1,11 +1,13 @@
 """Score every method on the recorded study: ``python -m experiments.recorded_study --data FOLDER``.
 
-Table on stdout, progress on stderr; with ``--out FOLDER`` also ``scores.csv`` and ``scores.png``.
+Table on stdout, progress on stderr; with ``--out FOLDER`` also ``scores.csv`` and ``scores.png``, written again after
+each method. The slow methods (DoWhy's) come last and take seconds to minutes a case: ``--quick`` leaves them out.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,7 +19,11 @@ from experiments.recorded_study.cases import Case, read_cases, thinned
 from experiments.recorded_study.scoring import Score, run, score, to_frame
 from experiments.recorded_study.tables import draw, render
 
+if TYPE_CHECKING:
+    from dfml_analysis.localisation import Localisation
+
 SYSTEMS = ("scipipe", "seldon-insurance")
+errors = Console(stderr=True)
 
 
 def main(  # noqa: PLR0913 - one parameter an option
@@ -30,14 +36,14 @@ def main(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Score every method on the recorded study."""
     try:
-        scores = _study(data, _chosen(methods, quick=quick), seed, part)
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            to_frame(scores).to_csv(out / "scores.csv", index=False)
-            draw(scores, out / "scores.png")
+        cases = [thinned(case, part) for case in read_cases(data)]
+        scores = _study(cases, _chosen(methods, quick=quick), seed, out)
     except (BadInputError, OSError) as error:
-        Console(stderr=True).print(f"[red]{error}[/red]")
+        errors.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from error
+    for system in SYSTEMS:
+        if not any(case.system == system for case in cases):
+            errors.print(f"[yellow]{data} holds no recording of {system}; it is left out[/yellow]")
     Console(width=None if sys.stdout.isatty() else 140).print(render(scores))
 
 
@@ -46,17 +52,30 @@ def _chosen(methods: str | None, *, quick: bool) -> list[str]:
     return [name for name in names if not (quick and localiser(name).slow)]
 
 
-def _study(data: Path, names: list[str], seed: int, part: int) -> list[Score]:
-    cases: list[Case] = [thinned(case, part) for case in read_cases(data)]
-    console = Console(stderr=True)
-    for system in SYSTEMS:
-        if not any(case.system == system for case in cases):
-            console.print(f"[yellow]{data} holds no recording of {system}; it is left out[/yellow]")
+def _study(cases: Sequence[Case], names: Sequence[str], seed: int, out: Path | None) -> list[Score]:
+    """Score method after method; what is done is written at once, and Ctrl-C ends the study with it."""
+    results: dict[str, list[Localisation]] = {}
+    scores: list[Score] = []
     columns = (TextColumn("{task.description:>20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=errors) as bar:
         task = bar.add_task("", total=len(cases) * len(names))
-        results = run(cases, names, seed=seed, progress=lambda method: bar.update(task, advance=1, description=method))
-    return score(cases, results, lambda method: localiser(method).decides)
+        for name in sorted(names, key=lambda name: localiser(name).slow):
+            bar.update(task, description=name)
+            try:
+                results[name] = run(cases, name, seed=seed, progress=lambda: bar.update(task, advance=1))
+            except KeyboardInterrupt:
+                errors.print(f"[yellow]stopped during {name}: the methods before it are scored[/yellow]")
+                break
+            scores = score(cases, results, lambda method: localiser(method).decides)
+            if out is not None:
+                _write(scores, out)
+    return scores
+
+
+def _write(scores: Sequence[Score], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    to_frame(scores).to_csv(out / "scores.csv", index=False)
+    draw(scores, out / "scores.png")
 
 
 if __name__ == "__main__":

@@ -62,18 +62,15 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def run(
-    cases: Sequence[Case], methods: Iterable[str], *, seed: int, progress: Callable[[str], None]
-) -> dict[str, list[Localisation]]:
-    """Return each method's localisations, one a case, the i-th with ``seed + i``; ``progress`` is told after each."""
-    results: dict[str, list[Localisation]] = {}
-    for method in methods:
-        results[method] = []
-        for index, case in enumerate(cases):
-            answer = localise(case.graph, case.reference, case.current, case.target, method=method, seed=seed + index)
-            results[method].append(answer)
-            progress(method)
-    return results
+def run(cases: Sequence[Case], method: str, *, seed: int, progress: Callable[[], None]) -> list[Localisation]:
+    """Return a method's localisations, one a case, the i-th with ``seed + i``; ``progress`` is called after each."""
+    answers = []
+    for index, case in enumerate(cases):
+        answers.append(
+            localise(case.graph, case.reference, case.current, case.target, method=method, seed=seed + index)
+        )
+        progress()
+    return answers
 
 
 def score(cases: Sequence[Case], results: dict[str, list[Localisation]], decides: Callable[[str], bool]) -> list[Score]:
