@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dfml.cli import infer, lineage, localise, resources, stack
+from dfml.cli import answer, infer, lineage, localise, resources, stack
 from dfml.cli.output import BAD_USAGE, FAILED, complain
 from dfml.cli.target import General
 from dfml.errors import BadInputError, DfmlError
@@ -56,7 +56,7 @@ app = typer.Typer(
 )
 
 PANELS = {
-    "Run": (stack.up, stack.run, *resources.VERBS, infer.infer),
+    "Run": (stack.up, stack.run, *resources.VERBS, infer.infer, answer.answer),
     "Look": lineage.VERBS,
     "Find the cause": localise.VERBS,
 }

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -65,3 +68,10 @@ def test_a_model_that_raises_fails_the_verb(run, body):
     found = run("infer", "numbers", body(13))
     assert found.code == 1
     assert "thirteen brings bad luck" in found.err
+
+
+def test_libraries_say_nothing_on_stderr(run, shared_stack, body):
+    command = [sys.executable, "-m", "dfml.cli", "infer", "numbers", body(2), "--request-id", "quiet"]
+    env = {**os.environ, **shared_stack.env}
+    found = subprocess.run(command, env=env, cwd=shared_stack.folder, capture_output=True, text=True, check=True)
+    assert found.stderr == "request quiet\n"

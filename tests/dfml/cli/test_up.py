@@ -21,6 +21,7 @@ def test_sigterm_drains_exits_0_and_takes_the_announcement_back(start, tmp_path)
     assert len(announced(tmp_path)) == 1
     assert up.end(signal.SIGTERM) == 0
     assert announced(tmp_path) == []
+    assert "INFO" not in (tmp_path / "up.err").read_text()
 
 
 def test_ctrl_c_drains_too(start):
