@@ -9,14 +9,14 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from dfml.clock import Clock, wall_clock_ms
-from dfml.errors import FencedError, LogError, LogUnavailableError
-from dfml.log.base import Commit
+from dfml.errors import FencedError, LogError, LogUnavailableError, UnknownTopicError
+from dfml.log.base import Commit, TopicConfig
 from dfml.log.sqlite import SqliteLog
-from dfml.record import Record, TopicName, TopicPartition
+from dfml.record import Append, Record, TopicName, TopicPartition
 from dfml_engine.outcome import Outcome
 from dfml_engine.share import Handover, OwnsAll, Share
 from dfml_engine.worker import Worker
@@ -261,15 +261,24 @@ class EventLoop:
         if self.refusal is None:
             logger.error("the log refuses to be written: %s; trying again every %.2f s", error, RETRY_S)
         self.refusal = error
+        if isinstance(error, UnknownTopicError):
+            self._redirect(outcomes)
         for outcome in outcomes:
             if outcome.refused is not None:
                 outcome.refused(error)
-        kept = [outcome for outcome in outcomes if outcome.refused is None]
-        self._outcomes = kept + self._outcomes
+        self._outcomes = [outcome for outcome in outcomes if outcome.refused is None] + self._outcomes
         if self._outcomes and not self._flush_due:
             self._flush_due = True
             assert self._loop is not None
             self._loop.call_later(RETRY_S, self._flush)
+
+    def _redirect(self, outcomes: Sequence[Outcome]) -> None:
+        """Put what can be said instead in the place of the records whose topic does not exist."""
+        known = self._log.topics()
+        for outcome in outcomes:
+            instead = outcome.instead
+            if instead is not None:
+                outcome.appends = [append if _exists(append, known) else instead(append) for append in outcome.appends]
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -356,3 +365,7 @@ class EventLoop:
             if outcome:
                 self.submit(outcome)
             self._wake_by(worker.wake_ms())
+
+
+def _exists(append: Append, known: Mapping[TopicName, TopicConfig]) -> bool:
+    return append.topic in known and append.partition < known[append.topic].partitions

@@ -12,6 +12,7 @@ class Outcome:
 
     ``written`` is called with the records' positions once the unit is on the log. When the log refuses the unit and
     ``refused`` is given, it is called with the error and the unit is given up; otherwise the unit is tried again.
+    ``instead`` says what is written in place of a record whose topic does not exist, which must not hold up the rest.
     """
 
     group: str = ""
@@ -19,6 +20,7 @@ class Outcome:
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     written: Callable[[Sequence[Position]], None] | None = None
     refused: Callable[[Exception], None] | None = None
+    instead: Callable[[Append], Append] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.appends or self.offsets or self.written)

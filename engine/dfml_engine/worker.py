@@ -137,7 +137,7 @@ class EngineWorker:
 
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Fire what the records make ready; a record that cannot be handled goes to the errors topic."""
-        outcome = Outcome(self.group)
+        outcome = Outcome(self.group, instead=self._writer.undeliverable)
         for record in batch:
             task = self._task(record.partition)
             try:
@@ -194,7 +194,7 @@ class EngineWorker:
 
     def tick(self, now_ms: int) -> Outcome:
         """Close windows that are over; retry records whose spec was not known."""
-        outcome = Outcome(self.group)
+        outcome = Outcome(self.group, instead=self._writer.undeliverable)
         for task in self._tasks.values():
             task.close_windows(now_ms)
         self._retry_unclaimed(now_ms)

@@ -62,6 +62,17 @@ class Writer:
         )
         return Append(self.topics.errors, first.partition, first.key, failure.text.encode(), headers + own)
 
+    def undeliverable(self, append: Append) -> Append:
+        """Make the record on the errors topic that stands for one whose own topic does not exist."""
+        if append.topic == self.topics.errors:
+            return append
+        text = (
+            f"topic '{append.topic}'[{append.partition}] does not exist any more; load what reads and writes it again"
+        )
+        kept = tuple(header for header in append.headers if header[0] not in {h.QUEUE_US, h.SERVICE_US})
+        own = ((h.SELDON_ERRORS, b"pipeline"), (h.ERROR_KIND, b"undeliverable"), (h.ERROR_STATUS, b"503"))
+        return Append(self.topics.errors, append.partition, append.key, text.encode(), kept + own)
+
     def drop(
         self, record: Record, step: str, reason: str, missing: Sequence[str] = (), named_by: Headers = ()
     ) -> Append:

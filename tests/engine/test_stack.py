@@ -12,6 +12,7 @@ import pytest
 from dfml import headers as h
 from dfml.errors import ConflictError, NotFoundError, OverloadedError, SettingsError
 from dfml.settings import Settings
+from dfml.topics import Topics
 from dfml_engine.stack import Stack
 
 ONE = "{steps: [{name: m}], output: {steps: [m]}}"
@@ -177,6 +178,21 @@ async def test_an_external_reader_that_changes_between_two_arrivals_still_joins_
         models.GATE.set()
         [joined] = await wait(lambda: calls.records("pipeline.q.inputs"))
         assert joined.header(h.VERSION) == b"1"
+
+
+@pytest.mark.parametrize("port", ["inputs", "outputs"])
+async def test_a_topic_that_is_gone_fails_its_own_requests_and_holds_up_no_others(
+    stack: Callable, texts: Any, topics: Topics, port: str
+):
+    async with stack() as calls:
+        calls.load(texts.model("m", "add1"), texts.model("n", "double"), texts.model("o", "add100"))
+        calls.load(texts.pipeline("p", TWO), texts.pipeline("q", "{steps: [{name: o}], output: {steps: [o]}}"))
+        calls.stack.log.delete_topics([topics.expand(f"model.n.{port}")])
+        told, other = await asyncio.gather(calls.ask("p", {"X": [1]}), calls.ask("q", {"X": [1]}))
+        assert other == {"OUT": [101]}
+        assert told[0] == 503
+        assert f"topic 'seldon.default.model.n.{port}'[0] does not exist any more" in told[1]
+        assert await calls.ask("q", {"X": [2]}) == {"OUT": [102]}
 
 
 # -- kinds of pipelines, whole ----------------------------------------------------------------------------------------

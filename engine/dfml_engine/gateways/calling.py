@@ -106,6 +106,10 @@ class Caller:
         """Make the fate of a record that no call is made for."""
         return self._writer.drop(record, model_of(record, self._topics), reason)
 
+    def undeliverable(self, append: Append) -> Append:
+        """Make the record on the errors topic for an answer whose topic does not exist."""
+        return self._writer.undeliverable(append)
+
     def copy(self, record: Record, topic: TopicName) -> Append:
         """Make the copy of a model's input for its mirror: it belongs to no pipeline, so nothing waits for its end."""
         kept = tuple(header for header in h.passed_on(record.headers) if header[0] not in {h.PIPELINE, h.VERSION})

@@ -172,7 +172,7 @@ class ModelGateway:
 
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Call the models of the batch: the quick ones now, the others in their pools."""
-        outcome = Outcome(self.group)
+        outcome = Outcome(self.group, instead=self._caller.undeliverable)
         for record in batch:
             self._held[TopicPartition(record.topic, record.partition)].next_offset = record.offset + 1
             self._touched.add(TopicPartition(record.topic, record.partition))
@@ -282,7 +282,7 @@ class ModelGateway:
 
     def _returned(self, number: int, call: PooledCall, appends: Sequence[Append]) -> Outcome:
         """Take a pooled call's answers, on the gateway's own thread, unless the call was given up."""
-        outcome = Outcome(self.group)
+        outcome = Outcome(self.group, instead=self._caller.undeliverable)
         if call.finish():
             outcome.appends += appends
             self._finished(number, call)
@@ -311,7 +311,7 @@ class ModelGateway:
 
     def tick(self, now_ms: int) -> Outcome:
         """Call the batches whose window is over; give up the calls whose deadline is."""
-        outcome = Outcome(self.group)
+        outcome = Outcome(self.group, instead=self._caller.undeliverable)
         for records in self._batcher.due(now_ms):
             self._call_gathered(records, outcome)
         while self._deadlines and self._deadlines[0][0] <= now_ms:
