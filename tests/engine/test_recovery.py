@@ -202,7 +202,7 @@ turns = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5)), max_siz
 mortal_turns = st.lists(st.tuples(st.sampled_from((*ACTIONS, "die")), st.integers(0, 5)), max_size=40)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 @pytest.mark.parametrize("name", SPECS)
 def test_a_task_that_dies_loses_nothing_and_does_nothing_twice(play: Callable, name: str, data: st.DataObject):
