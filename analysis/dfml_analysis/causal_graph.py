@@ -99,8 +99,9 @@ class _Frame:
 
     def __init__(self, graph: PipelineGraph, columns: Iterable[str]) -> None:
         self.graph = graph
-        parsed = map(parse_column, dict.fromkeys(columns))
-        self.columns = [column for column in parsed if column.step in {graph.pipeline, *graph.steps} and column.kind]
+        parsed = [parse_column(name) for name in dict.fromkeys(columns)]
+        mine = [column for column in parsed if column.step in {graph.pipeline, *graph.steps} and column.kind]
+        self.columns = _without_doubled_presence(mine)
         self.place = {node: place for place, node in enumerate(graph.topological_order())}
         self.names = {column.name for column in self.columns}
 
@@ -147,6 +148,13 @@ class _Frame:
 
     def _existing(self, names: list[str]) -> list[str]:
         return [name for name in dict.fromkeys(names) if name in self.names]
+
+
+def _without_doubled_presence(columns: list[Column]) -> list[Column]:
+    """Leave out the presence of tensors whose values are there: that they are absent says the same."""
+    valued = {(each.step, each.port, each.tensor) for each in columns if each.port and each.kind is not Kind.PRESENCE}
+    doubled = [each.kind is Kind.PRESENCE and (each.step, each.port, each.tensor) in valued for each in columns]
+    return [each for each, twice in zip(columns, doubled, strict=True) if not twice]
 
 
 _ASPECTS_BEFORE = {

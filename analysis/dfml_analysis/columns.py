@@ -1,20 +1,25 @@
 """What a frame's column name says: which step it belongs to and what kind of variable it is.
 
-=============================  ==================================================
-``step.outputs.TENSOR[i]``     element i of what the step answered (value)
-``step.presence``              whether the step answered at all (presence)
-``step.latency_ms``            how long it took (latency)
-``step.error``                 whether it failed (error)
-``P.inputs.TENSOR[i]``         what the caller sent (input)
-any other name                 a step of that name with one value
-=============================  ==================================================
+================================  ==================================================
+``step.outputs.TENSOR[i]``        element i of what the step answered (value)
+``step.outputs.TENSOR.mean``      the same of a long tensor: its mean, std, min, max or size
+``step.outputs.TENSOR.presence``  whether the tensor was there (presence)
+``step.presence``                 whether the step answered at all (presence)
+``step.latency_ms``               how long it took (latency)
+``step.error``                    whether it failed (error)
+``P.inputs.TENSOR[i]``            what the caller sent (input)
+any other name                    a step of that name with one value
+================================  ==================================================
 """
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-TENSOR_COLUMN = re.compile(r"(?P<step>[^.]+)\.(?P<port>inputs|outputs)\.(?P<tensor>[^\[\]]+)(?:\[(?P<element>\d+)\])?")
+TENSOR_COLUMN = re.compile(
+    r"(?P<step>[^.]+)\.(?P<port>inputs|outputs)\.(?P<tensor>[^\[\]]+?)"
+    r"(?:\[(?P<element>\d+)\]|\.(?P<summary>mean|std|min|max|size|presence))?"
+)
 ASPECT_COLUMN = re.compile(r"(?P<step>[^.]+)\.(?P<aspect>presence|latency_ms|error)")
 
 
@@ -65,11 +70,14 @@ def parse_column(name: str) -> Column:
     'simple'
     >>> parse_column("simple.latency_ms").kind
     <Kind.LATENCY: 'latency'>
+    >>> parse_column("split.outputs.low.presence").kind
+    <Kind.PRESENCE: 'presence'>
     >>> parse_column("count1").step
     'count1'
     """
     if match := TENSOR_COLUMN.fullmatch(name):
         kind = Kind.INPUT if match["port"] == "inputs" else Kind.VALUE
+        kind = Kind.PRESENCE if match["summary"] == "presence" else kind
         return Column(name, match["step"], kind, match["port"], match["tensor"])
     if match := ASPECT_COLUMN.fullmatch(name):
         return Column(name, match["step"], ASPECTS[match["aspect"]])

@@ -78,7 +78,10 @@ class Suspect:
     before, after : Summary or None
         The variable in the reference and in the current window.
     attribution : float or None
-        Its part of the target's change, in the target's unit; None where it was not computed.
+        Its part of the target's change, in the target's unit; None where it was not computed, or the target does
+        not depend on the variable.
+    also : tuple of str
+        Other variables of the step that show the same change and add nothing to it.
     """
 
     step: str
@@ -92,6 +95,7 @@ class Suspect:
     before: Summary | None = None
     after: Summary | None = None
     attribution: float | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 For each variable: which tests apply, on which rows, and what the strongest says. Linear in the number of variables.
 A variable that is sometimes absent is asked twice: whether it is there (kind ``presence``), and what it is where it is.
+Variables of one step that are absent together are asked once whether they are there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,8 @@ class MechanismTest:
         False: the windows do not overlap in the parents (or rows are too few), so nothing can be said.
     root : bool
         Whether the variable has no parents: what changes there came from outside.
+    of_state : bool
+        Whether it was tested if the variable is there (and finite), and not its value.
     """
 
     variable: Variable
@@ -46,6 +49,7 @@ class MechanismTest:
     evidence: Evidence
     comparable: bool
     root: bool
+    of_state: bool = False
 
 
 def examine_mechanisms(windows: Windows) -> list[MechanismTest]:
@@ -53,15 +57,35 @@ def examine_mechanisms(windows: Windows) -> list[MechanismTest]:
 
     Constant variables are not listed: nothing in them can have changed.
     """
-    latencies = [variable for variable in windows.variables.values() if variable.kind is Kind.LATENCY]
-    slowdown = machine_slowdown(latencies, windows.window)
+    slowdown = machine_slowdown(_latencies(windows), windows.window)
     found: list[MechanismTest] = []
+    asked: set[tuple[str, bytes]] = set()
     for name, variable in windows.variables.items():
         parents = windows.parents(name)
-        found.extend(_state_tests(variable, parents, windows.window))
+        pattern = (variable.step, _pattern_of_absence(variable))
+        if pattern not in asked:
+            found.extend(_state_tests(variable, parents, windows.window))
+            asked.add(pattern)
         if variable.scale in {Scale.NUMERIC, Scale.DISCRETE}:
             found.append(_value_test(variable, parents, windows.window, slowdown))
     return found
+
+
+def examine_beside(windows: Windows, test: MechanismTest, known: Sequence[MechanismTest]) -> MechanismTest:
+    """Return the test of a variable that is also given other variables of its step, as those were tested."""
+    variable = test.variable
+    parents = [
+        *windows.parents(variable.name),
+        *(_coded(each.variable) if each.of_state else each.variable for each in known),
+    ]
+    if test.of_state:
+        everywhere = np.ones(windows.window.size, dtype=bool)
+        return _conditional_test(_coded(variable), parents, everywhere, windows.window)
+    return _value_test(variable, parents, windows.window, machine_slowdown(_latencies(windows), windows.window))
+
+
+def _latencies(windows: Windows) -> list[Variable]:
+    return [variable for variable in windows.variables.values() if variable.kind is Kind.LATENCY]
 
 
 def moved(windows: Windows, name: str) -> Evidence:
@@ -77,11 +101,22 @@ def moved(windows: Windows, name: str) -> Evidence:
 def _state_tests(variable: Variable, parents: Sequence[Variable], window: Floats) -> Iterator[MechanismTest]:
     if np.ptp(variable.state) == 0:
         return
-    state = variable.state.astype(np.float64)
-    present = np.ones(window.size, dtype=bool)
+    everywhere = np.ones(window.size, dtype=bool)
     kind = variable.kind if (variable.state == NOT_FINITE).any() else Kind.PRESENCE
-    coded = replace(variable, values=state, state=np.zeros_like(variable.state), scale=Scale.DISCRETE)
-    yield replace(_conditional_test(coded, parents, present, window), variable=variable, kind=kind)
+    test = _conditional_test(_coded(variable), parents, everywhere, window)
+    yield replace(test, variable=variable, kind=kind, of_state=True)
+
+
+def _coded(variable: Variable) -> Variable:
+    """Return a variable's state as a variable that is always there."""
+    state = variable.state.astype(np.float64)
+    return replace(variable, values=state, state=np.zeros_like(variable.state), scale=Scale.DISCRETE)
+
+
+def _pattern_of_absence(variable: Variable) -> bytes:
+    if variable.kind is Kind.PRESENCE:
+        return np.asarray(variable.values != 1.0).astype(np.int8).tobytes()
+    return variable.state.tobytes()
 
 
 def _value_test(variable: Variable, parents: Sequence[Variable], window: Floats, slowdown: float) -> MechanismTest:

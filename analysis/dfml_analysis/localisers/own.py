@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from dfml_analysis.attribution import Attribution, attribute, player_of
+from dfml_analysis.distinct import distinct
 from dfml_analysis.localisation import Suspect, VariableEvidence
 from dfml_analysis.localisers.base import Problem, Ranking
 from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms, moved
@@ -48,7 +49,14 @@ class Own:
             limits.append(f"the target {problem.target} changed, but no mechanism's change is proven")
         changed.sort(key=lambda index: float(adjusted[index]))
         parts = attribute(windows, [tests[index].variable.name for index in changed], problem.target, problem.rng())
-        suspects = _scored([_suspect(windows, tests[index], float(adjusted[index]), parts) for index in changed], tests)
+        standing = distinct(windows, [tests[index] for index in changed])
+        suspects = _scored(
+            [
+                replace(_suspect(windows, tests[changed[place]], float(adjusted[changed[place]]), parts), also=also)
+                for place, also in standing.items()
+            ],
+            tests,
+        )
         evidence = tuple(_evidence(test, float(p)) for test, p in zip(tests, adjusted, strict=True))
         alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
         return Ranking(suspects, alarm, verdict, "; ".join(["ok", *limits]), evidence)

@@ -210,6 +210,8 @@ def _evidence_row(localisation: Localisation, item: VariableEvidence) -> dict[st
     guilty = {(suspect.variable, suspect.kind) for suspect in localisation.suspects}
     if (item.variable, item.kind) in guilty:
         said, tone = "suspect", TONES[localisation.verdict].value
+    elif (item.variable, item.kind) in {(name, each.kind) for each in localisation.suspects for name in each.also}:
+        said, tone = "same change", TONES[localisation.verdict].value
     elif not item.comparable:
         said, tone = "cannot tell", "muted"
     else:
