@@ -25,8 +25,9 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running stack: ``url`` of its REST gateway, its ``log`` and the file of its lineage ``store``."""
+    """A running stack: its process, ``url`` of its REST gateway, its ``log`` and the file of its lineage ``store``."""
 
+    pid: int
     url: str
     log: str
     store: Path
@@ -53,7 +54,7 @@ def running_stack(folder: Path, documents: Sequence[Path], *, tap: bool = True) 
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=_environment())
     with process:
         try:
-            yield Stack(_ready_url(process.stdout, errors), log, store)
+            yield Stack(process.pid, _ready_url(process.stdout, errors), log, store)
         finally:
             _stop(process)
 

@@ -1,0 +1,132 @@
+"""``python -m experiments.dynamism``: load and unload many pipelines beside one that is called all the while."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, ParamSpec
+
+import httpx
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from dfml import headers as h
+from dfml.log import open_log
+from dfml.log.base import Log
+from dfml.record import TopicPartition
+from dfml.topics import Topics
+from dfml_engine.control import Control
+from experiments.dynamism.bystander import Caller, longest_gap_ms, percentiles
+from experiments.dynamism.documents import BYSTANDER, REPLACED, model_name, pipeline, resources, shared_models
+from experiments.running import Stack, running_stack
+
+QUIET_S = 3.0
+PAUSE_S = 0.005
+CALLERS = 4
+errors = Console(stderr=True)
+P = ParamSpec("P")
+
+
+def main(
+    pipelines: Annotated[int, typer.Option(help="How many pipelines come and go.")] = 1000,
+    replacements: Annotated[int, typer.Option(help="How often one pipeline is replaced.")] = 50,
+) -> None:
+    """Measure; the table goes to the screen.
+
+    Example: python -m experiments.dynamism --pipelines 100 --replacements 10
+    """
+    table = Table(
+        "measure", "value", title=f"{pipelines} pipelines on 20 models; {replacements} replacements under load"
+    )
+    with TemporaryDirectory(prefix="dfml-dynamism-") as name:
+        documents = Path(name) / "models.yaml"
+        documents.write_text("---\n".join([shared_models(), pipeline(BYSTANDER, 0), pipeline(REPLACED, 0)]))
+        with running_stack(Path(name), [documents], tap=False) as stack, open_log(stack.log) as log:
+            _come_and_go(stack, Control(log, Topics()), pipelines, table)
+            _replace(stack, log, replacements, table)
+    Console().print(table)
+
+
+def _come_and_go(stack: Stack, control: Control, n_pipelines: int, table: Table) -> None:
+    caller = Caller(stack.url, BYSTANDER, PAUSE_S)
+    time.sleep(QUIET_S)
+    before, memory = caller.count(), _memory_mb(stack)
+    names = [f"p{number}" for number in range(n_pipelines)]
+    ready_ms = []
+    with httpx.Client(base_url=stack.url) as client:
+        for number, name in enumerate(track(names, "loading", console=errors)):
+            ready_ms.append(_time_ms(_load, control, client, name, number))
+        loaded, full = caller.count(), _memory_mb(stack)
+        time.sleep(QUIET_S)
+        among = caller.count()
+        unload_ms = [_time_ms(control.unload, "Pipeline", name) for name in track(names, "unloading", console=errors)]
+    caller.stop()
+    phases = {"alone": caller.taken_ms[:before], "while they are loaded": caller.taken_ms[before:loaded]}
+    phases |= {"among them": caller.taken_ms[loaded:among], "while they are unloaded": caller.taken_ms[among:]}
+    for phase, taken_ms in phases.items():
+        p50, p99 = percentiles(taken_ms)
+        table.add_row(f"bystander, {phase}: p50, p99", f"{p50:.2f} ms, {p99:.2f} ms")
+    tenth = max(n_pipelines // 10, 1)
+    for which, part in (("the first tenth", ready_ms[:tenth]), ("the last tenth", ready_ms[-tenth:])):
+        table.add_row(f"load until ready, {which}: p50, max", f"{np.median(part):.1f} ms, {max(part):.1f} ms")
+    table.add_row("unload: p50, max", f"{np.median(unload_ms):.1f} ms, {max(unload_ms):.1f} ms")
+    table.add_row("memory before, with all", f"{memory:.0f} MB, {full:.0f} MB")
+
+
+def _load(control: Control, client: httpx.Client, name: str, number: int) -> None:
+    control.load(resources(pipeline(name, number, number + 1)))
+    while client.get(f"/v2/pipelines/{name}/ready").status_code != 200:
+        time.sleep(0.001)
+
+
+def _replace(stack: Stack, log: Log, n_replacements: int, table: Table) -> None:
+    """Replace a pipeline again and again under load; each version adds another number."""
+    control = Control(log, Topics())
+    callers = [Caller(stack.url, REPLACED, 0.0) for _ in range(CALLERS)]
+    for number in track(range(1, n_replacements + 1), "replacing", console=errors):
+        time.sleep(0.1)
+        control.load(resources(pipeline(REPLACED, number)))
+    time.sleep(0.3)
+    for caller in callers:
+        caller.stop()
+    answers = {request: value for caller in callers for request, value in caller.answers.items()}
+    entered = _versions(log)
+    wrong = sum(
+        float(model_name(entered[request] - 1).rpartition("-")[2]) != value for request, value in answers.items()
+    )
+    gap_ms = max(longest_gap_ms(caller.answered_s) for caller in callers)
+    table.add_row("requests under replacement, answered", f"{len(entered)}, {len(answers)}")
+    table.add_row("answered by another version than they entered on", f"{wrong}")
+    table.add_row("versions that requests ran on", f"{len(set(entered.values()))}")
+    table.add_row("longest pause of a caller", f"{gap_ms:.1f} ms")
+
+
+def _versions(log: Log) -> dict[str, int]:
+    """Return the version that each request to the replaced pipeline entered on."""
+    place = TopicPartition(Topics().pipeline_inputs(REPLACED), 0)
+    reader = log.reader()
+    found: dict[str, int] = {}
+    reader.assign({place: 0})
+    while batch := reader.poll(5000, 0):
+        found |= {record.key.decode(): int(record.header(h.VERSION) or b"0") for record in batch}
+    reader.close()
+    return found
+
+
+def _time_ms(call: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> float:
+    began = time.perf_counter()
+    call(*arguments, **named)
+    return (time.perf_counter() - began) * 1000
+
+
+def _memory_mb(stack: Stack) -> float:
+    """Return the resident memory of the stack's process, MB."""
+    lines = Path(f"/proc/{stack.pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    typer.run(main)
