@@ -31,7 +31,7 @@ def infer(
     ctx: typer.Context,
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
     body: Annotated[
-        str | None, typer.Argument(metavar="[JSON]", help="An Open Inference request; - reads stdin.")
+        str | None, typer.Argument(metavar="JSON", help="An Open Inference request; - reads stdin.")
     ] = None,
     file: Annotated[Path | None, typer.Option(help="A request a line; the answers come a line each, in order.")] = None,
     asynchronous: Annotated[

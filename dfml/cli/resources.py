@@ -33,11 +33,11 @@ class Kind(StrEnum):
 
 def load(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="YAML files of Pipelines and Models; several documents each.")],
+    files: Annotated[list[Path], typer.Argument(help="YAML files; several documents each.")],
     log: LogOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Load pipelines and models; what is loaded unchanged keeps its version.
+    """Load pipelines, models and experiments; what is loaded unchanged keeps its version.
 
     Example: `dfml load models.yaml pipeline.yaml`
     """
@@ -62,7 +62,7 @@ def unload(
     name: Annotated[str, typer.Argument(help="The resource's name.")],
     log: LogOption = None,
 ) -> None:
-    """Unload a pipeline or model; requests under way finish.
+    """Unload a pipeline, model or experiment; requests under way finish.
 
     Example: `dfml unload pipeline claims`
     """

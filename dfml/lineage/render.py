@@ -10,7 +10,8 @@ from rich.text import Text
 from dfml.lineage.audit import Audit
 from dfml.lineage.traces import Trace
 
-_BAR_CELLS = 16
+_BAR_CELLS = 10
+"""Few, so that a terminal of 80 columns has room for what a record says."""
 _SHOWN_POSITIONS = 20
 _COLUMNS = ("#", "ms", "record", "from", "wait", "call", "says")
 
