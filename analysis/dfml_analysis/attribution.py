@@ -62,6 +62,11 @@ def player_of(windows: Windows, name: str) -> str:
     return step if windows.graph.in_degree(name) else f"{step} (input)"
 
 
+def reaches(windows: Windows, name: str, target: str) -> bool:
+    """Return whether the target depends on a variable, or is it."""
+    return name == target or nx.has_path(windows.graph, name, target)
+
+
 def attribute(windows: Windows, changed: Sequence[str], target: str, rng: np.random.Generator) -> Attribution:
     """Split the change of the target's mean among the steps of the variables whose mechanism changed.
 
@@ -79,7 +84,7 @@ def attribute(windows: Windows, changed: Sequence[str], target: str, rng: np.ran
     parts = {player_of(windows, name): 0.0 for name in changed}
     observed = float(after.mean() - before.mean()) if before.size and after.size else float("nan")
     error = float(np.hypot(*(x.std() / np.sqrt(max(x.size, 1)) for x in (before, after)))) if before.size else 0.0
-    upstream = {player_of(windows, name) for name in (*nx.ancestors(windows.graph, target), target)}
+    upstream = {player_of(windows, name) for name in changed if reaches(windows, name, target)}
     players = [player for player in parts if player in upstream][:MAX_PLAYERS]
     if not players or np.isnan(observed):
         return Attribution(parts, observed, 0.0, error)

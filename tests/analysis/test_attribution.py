@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dfml_analysis.attribution import attribute, shapley_values
 from dfml_analysis.causal_graph import read_graph
+from dfml_analysis.localise import localise
 from dfml_analysis.windows import Windows, read_windows
 
 if TYPE_CHECKING:
@@ -46,6 +47,21 @@ def test_linear_damage_is_split_into_its_parts() -> None:
 def test_what_lies_after_the_target_gets_exactly_nothing() -> None:
     found = attribute(_read(_window(2, a=1.0)), ["a", "z"], "y", np.random.default_rng(0))
     assert found.parts["z"] == 0.0
+
+
+def test_a_step_whose_change_does_not_reach_the_target_gets_exactly_nothing() -> None:
+    graph = read_graph({**GRAPH, "a.latency_ms": ["x"], "a.outputs.t": ["x"], "y": ["a.outputs.t", "b"]})
+    rng = np.random.default_rng(5)
+    frames = [
+        _window(seed).assign(
+            **{"a.latency_ms": rng.gamma(8.0, 0.25 + later, N_ROWS), "a.outputs.t": rng.normal(size=N_ROWS)}
+        )
+        for seed, later in ((0, 0.0), (1, 5.0))
+    ]
+    found = attribute(read_windows(graph, *frames, "y"), ["a.latency_ms"], "y", np.random.default_rng(0))
+    assert found.parts["a"] == 0.0
+    (suspect,) = localise(graph, *frames, "y").suspects
+    assert suspect.attribution is None
 
 
 def test_nobody_is_a_player_when_nothing_changed() -> None:

@@ -1,10 +1,10 @@
 """``dfml``: the method of this package (docs/methods.md): test each mechanism given its parents, blame the changed."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfml_analysis.attribution import Attribution, attribute, player_of
+from dfml_analysis.attribution import Attribution, attribute, player_of, reaches
 from dfml_analysis.distinct import distinct
 from dfml_analysis.localisation import Suspect, VariableEvidence
 from dfml_analysis.localisers.base import Problem, Ranking
@@ -49,29 +49,36 @@ class Own:
             limits.append(f"the target {problem.target} changed, but no mechanism's change is proven")
         changed.sort(key=lambda index: float(adjusted[index]))
         parts = attribute(windows, [tests[index].variable.name for index in changed], problem.target, problem.rng())
+        judged = {index: _Judged(windows, tests[index], float(adjusted[index]), problem.target) for index in changed}
         standing = distinct(windows, [tests[index] for index in changed])
-        suspects = _scored(
-            [
-                replace(_suspect(windows, tests[changed[place]], float(adjusted[changed[place]]), parts), also=also)
-                for place, also in standing.items()
-            ],
-            tests,
-        )
+        suspects = [replace(_suspect(judged[changed[place]], parts), also=also) for place, also in standing.items()]
         evidence = tuple(_evidence(test, float(p)) for test, p in zip(tests, adjusted, strict=True))
         alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
-        return Ranking(suspects, alarm, verdict, "; ".join(["ok", *limits]), evidence)
+        return Ranking(_scored(suspects, tests), alarm, verdict, "; ".join(["ok", *limits]), evidence)
 
 
-def _suspect(windows: Windows, test: MechanismTest, log_p: float, attribution: Attribution) -> Suspect:
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A changed variable: its test, adjusted p-value (natural logarithm) and what is to be explained."""
+
+    windows: Windows
+    test: MechanismTest
+    log_p: float
+    target: str
+
+
+def _suspect(judged: _Judged, attribution: Attribution) -> Suspect:
+    windows, test, log_p = judged.windows, judged.test, judged.log_p
     digits = -log_p / np.log(10.0)
-    part = attribution.parts[player_of(windows, test.variable.name)]
+    name = test.variable.name
+    part = attribution.parts[player_of(windows, name)] if reaches(windows, name, judged.target) else None
     evidence = digits / (digits + FULL_SCORE_DIGITS)
     before, after = summarise(test.variable, windows.window)
     return Suspect(
         step=test.variable.step,
         variable=test.variable.name,
         kind=test.kind,
-        score=float(evidence * (1.0 - UNEXPLAINED * (1.0 - _share(part, attribution)))),
+        score=float(evidence * (1.0 - UNEXPLAINED * (1.0 - _share(part or 0.0, attribution)))),
         p_value=float(np.exp(log_p)),
         test=test.evidence.test,
         effect=test.evidence.effect,
