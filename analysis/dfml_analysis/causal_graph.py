@@ -13,10 +13,11 @@ a step's error       what the step reads (tensors, absent or not) and the presen
 a step's presence    the same, and its error
 a step's outputs     what the step reads, its presence
 a step's latency     what the step reads, its presence and error
+a step's queue       what the step reads, its presence
 a step's inputs      what the step reads
 pipeline's outputs   what the output reads
 pipeline's error     every step's error
-pipeline's latency   every step's latency, its own error
+pipeline's latency   every step's latency and queue, its own error
 ===================  ==========================================================================================
 """
 
@@ -118,7 +119,8 @@ class _Frame:
         if own and column.port == "inputs":
             return []
         if own and column.kind in {Kind.LATENCY, Kind.ERROR}:
-            steps = [f"{step}.{'latency_ms' if column.kind is Kind.LATENCY else 'error'}" for step in self.graph.steps]
+            made_of = ("latency_ms", "queue_ms") if column.kind is Kind.LATENCY else ("error",)
+            steps = [f"{step}.{aspect}" for step in self.graph.steps for aspect in made_of]
             return self._existing([*steps, *([f"{column.step}.error"] if column.kind is Kind.LATENCY else [])])
         node = self.graph.output if own else column.step
         read = [] if node is None else self._read_by(node, self.place[node])
@@ -161,6 +163,7 @@ _ASPECTS_BEFORE = {
     "tensor": ("presence",),
     Kind.PRESENCE.value: ("error",),
     Kind.LATENCY.value: ("presence", "error"),
+    Kind.QUEUE.value: ("presence",),
 }
 """Which aspects of a step come before another aspect of the same step."""
 

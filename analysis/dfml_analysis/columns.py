@@ -6,6 +6,7 @@
 ``step.outputs.TENSOR.presence``  whether the tensor was there (presence)
 ``step.presence``                 whether the step answered at all (presence)
 ``step.latency_ms``               how long it took (latency)
+``step.queue_ms``                 how long its call waited (queue)
 ``step.error``                    whether it failed (error)
 ``P.inputs.TENSOR[i]``            what the caller sent (input)
 any other name                    a step of that name with one value
@@ -20,7 +21,7 @@ TENSOR_COLUMN = re.compile(
     r"(?P<step>[^.]+)\.(?P<port>inputs|outputs)\.(?P<tensor>[^\[\]]+?)"
     r"(?:\[(?P<element>\d+)\]|\.(?P<summary>mean|std|min|max|size|presence))?"
 )
-ASPECT_COLUMN = re.compile(r"(?P<step>[^.]+)\.(?P<aspect>presence|latency_ms|error)")
+ASPECT_COLUMN = re.compile(r"(?P<step>[^.]+)\.(?P<aspect>presence|latency_ms|queue_ms|error)")
 
 
 class Kind(StrEnum):
@@ -31,9 +32,11 @@ class Kind(StrEnum):
     PRESENCE = "presence"
     LATENCY = "latency"
     ERROR = "error"
+    QUEUE = "queue"
+    """Waiting is the machine's: it explains latencies and is never a suspect."""
 
 
-ASPECTS = {"presence": Kind.PRESENCE, "latency_ms": Kind.LATENCY, "error": Kind.ERROR}
+ASPECTS = {"presence": Kind.PRESENCE, "latency_ms": Kind.LATENCY, "queue_ms": Kind.QUEUE, "error": Kind.ERROR}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dfml_analysis.basis import parent_columns
 from dfml_analysis.columns import Kind
 from dfml_analysis.evidence import Evidence, discrete_evidence, no_evidence, numeric_evidence, strongest
 from dfml_analysis.exact import Rule, find_rule, rule_evidence
-from dfml_analysis.latency import machine_slowdown, slower
+from dfml_analysis.latency import grown, machine_slowdown, slower
 from dfml_analysis.overlap import Overlap, estimate_overlap
 from dfml_analysis.variables import NOT_FINITE, Floats, Scale, Variable
 from dfml_analysis.windows import Windows
@@ -22,6 +22,9 @@ from dfml_analysis.windows import Windows
 MIN_ROWS = 3
 MIN_EFFECT_SD = 0.03
 """A shift under 3 % of a residual standard deviation is no change, however many rows say so."""
+TIMES = frozenset({Kind.LATENCY, Kind.QUEUE})
+SHORTEST_MS = 1e-3
+"""Shorter times, and waits of 0, count as this in logarithms: what is stamped has microseconds at best."""
 SMALL_TESTS = frozenset({"mean", "rank", "spread", "skew", "tails"})
 
 
@@ -55,12 +58,14 @@ class MechanismTest:
 def examine_mechanisms(windows: Windows) -> list[MechanismTest]:
     """Test every variable of the windows, in topological order.
 
-    Constant variables are not listed: nothing in them can have changed.
+    Constant variables are not listed, nothing in them can have changed; nor are waits, which are the machine's.
     """
     slowdown = machine_slowdown(_latencies(windows), windows.window)
     found: list[MechanismTest] = []
     asked: set[tuple[str, bytes]] = set()
     for name, variable in windows.variables.items():
+        if variable.kind is Kind.QUEUE:
+            continue
         parents = windows.parents(name)
         pattern = (variable.step, _pattern_of_absence(variable))
         if pattern not in asked:
@@ -122,12 +127,12 @@ def _pattern_of_absence(variable: Variable) -> bytes:
 def _value_test(variable: Variable, parents: Sequence[Variable], window: Floats, slowdown: float) -> MechanismTest:
     if variable.kind is not Kind.LATENCY:
         return _conditional_test(variable, parents, variable.present, window)
-    grown = slower(variable, window, slowdown)
-    if grown.log_p == 0.0:
-        return MechanismTest(variable, variable.kind, grown, True, not parents)
-    logs = [_in_logs(parent) if parent.kind is Kind.LATENCY else parent for parent in parents]
+    growth = grown(variable, parents, window, slowdown)
+    if growth.log_p == 0.0:
+        return MechanismTest(variable, variable.kind, growth, True, not parents)
+    logs = [_in_logs(parent) if parent.kind in TIMES else parent for parent in parents]
     given = _conditional_test(_in_logs(variable), logs, variable.present, window)
-    weaker = grown if grown.log_p >= given.evidence.log_p else replace(given.evidence, effect=grown.effect)
+    weaker = growth if growth.log_p >= given.evidence.log_p else replace(given.evidence, effect=growth.effect)
     return replace(given, variable=variable, evidence=weaker)
 
 
@@ -210,5 +215,5 @@ def _large_enough(child: Variable, evidence: Evidence) -> Evidence:
 
 
 def _in_logs(variable: Variable) -> Variable:
-    values = np.log(np.maximum(variable.values, 1e-6))
+    values = np.log(np.maximum(variable.values, SHORTEST_MS))
     return replace(variable, values=values)

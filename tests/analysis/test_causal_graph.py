@@ -27,7 +27,11 @@ spec:
 COLUMNS = [
     "claims.inputs.amount",
     "claims.inputs.year",
-    *(f"{step}.{aspect}" for step in ("split", "low", "high") for aspect in ("presence", "latency_ms", "error")),
+    *(
+        f"{step}.{aspect}"
+        for step in ("split", "low", "high")
+        for aspect in ("presence", "latency_ms", "queue_ms", "error")
+    ),
     "split.outputs.low",
     "split.outputs.high",
     "low.outputs.payout",
@@ -99,8 +103,20 @@ def test_an_error_comes_before_the_presence_of_its_step(causal: nx.DiGraph) -> N
 
 
 def test_the_pipelines_latency_is_made_of_its_steps(causal: nx.DiGraph) -> None:
-    steps = {"split.latency_ms", "low.latency_ms", "high.latency_ms"}
+    steps = {f"{step}.{time}" for step in ("split", "low", "high") for time in ("latency_ms", "queue_ms")}
     assert set(causal.predecessors("claims.latency_ms")) == steps | {"claims.error"}
+
+
+def test_waiting_is_the_machines(causal: nx.DiGraph) -> None:
+    assert causal.nodes["low.queue_ms"]["kind"] is Kind.QUEUE
+    assert "low.queue_ms" not in set(causal.predecessors("low.latency_ms"))
+
+
+def test_a_summary_belongs_to_its_tensor() -> None:
+    (pipeline,) = parse_resources(PIPELINE, source="claims.yaml")
+    columns = ["split.outputs.low.mean", "split.outputs.low.size", "split.outputs.high[0]", "low.outputs.payout"]
+    found = from_pipeline(PipelineGraph.from_pipeline(pipeline), columns)  # type: ignore[arg-type]
+    assert set(found.predecessors("low.outputs.payout")) == {"split.outputs.low.mean", "split.outputs.low.size"}
 
 
 def test_the_answer_depends_on_what_the_output_reads(causal: nx.DiGraph) -> None:
