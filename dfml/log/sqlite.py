@@ -109,7 +109,8 @@ class SqliteLog(Log):
         if self._closed:
             msg = f"log {self._path} is closed"
             raise LogError(msg)
-        reader = SqliteReader(connect_to_read(self._path, self._lock_timeout_s), self._path, self._wake)
+        connection = connect_to_read(self._path, self._lock_timeout_s)
+        reader = SqliteReader(connection, self._queries.catalogue(connection), self._path, self._wake)
         self._readers.add(reader)
         return reader
 

@@ -55,6 +55,13 @@ class Catalogue:
         self._last_tp = 0
         self._deletions = 0
 
+    def copy_to(self, connection: sqlite3.Connection) -> "Catalogue":
+        """Return a catalogue for another connection, without committed positions, that knows what this one does."""
+        copied = Catalogue(connection, with_commits=False)
+        copied.topics, copied.ids, copied.ends = dict(self.topics), dict(self.ids), dict(self.ends)
+        copied.seen, copied._last_tp, copied._deletions = self.seen, self._last_tp, self._deletions
+        return copied
+
     def distrust(self) -> None:
         """Make the next refresh look, for changes that this very connection made."""
         self._data_version = _UNKNOWN

@@ -40,7 +40,7 @@ class SqliteReader(Reader):
     A topic that is deleted yields nothing more; created again, it is read from its beginning.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, wake: Wake) -> None:
+    def __init__(self, connection: sqlite3.Connection, known: Catalogue, path: Path, wake: Wake) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
         self._path = path
@@ -48,7 +48,7 @@ class SqliteReader(Reader):
         self._lock = threading.Lock()
         self._closed = False
         self._found_s = time.monotonic()
-        self._known = Catalogue(connection, with_commits=False)
+        self._known = known
         self._next: dict[TopicPartition, int] = {}
         self._places: dict[int, TopicPartition] = {}
         self._lost: set[TopicPartition] = set()

@@ -17,9 +17,12 @@ CLOCK_MARGIN_MS = 5_000
 def read_range(log: Log, starts: Mapping[TopicPartition, int]) -> Iterator[Record]:
     """Read from the given offsets to the present end."""
     ends = log.end(starts)
+    filled = {place: start for place, start in starts.items() if start < ends[place]}
+    if not filled:
+        return
     reader = log.reader()
     try:
-        reader.assign({place: start for place, start in starts.items() if start < ends[place]})
+        reader.assign(filled)
         while any(position < ends[place] for place, position in reader.positions().items()):
             yield from reader.poll(READ_RECORDS, 1.0)
     finally:
