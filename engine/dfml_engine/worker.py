@@ -93,11 +93,10 @@ class EngineWorker:
 
     def unload(self, name: str, now_ms: int) -> None:
         """Accept nothing new from other pipelines; requests under way finish, then the pipeline is forgotten."""
-        self._read_from_outside(self._newest.pop(name, None), None)
-        self._older.pop(name, None)
-        for key in self._topologies:
-            if key[0] == name.encode():
-                self._retiring.append((now_ms + FLOW_AGE_MS, key))
+        newest = self._newest.pop(name, None)
+        self._read_from_outside(newest, None)
+        for topology in [*self._older.pop(name, ()), *([newest] if newest else ())]:
+            self._retiring.append((now_ms + FLOW_AGE_MS, (name.encode(), b"%d" % topology.version)))
 
     def _read_from_outside(self, before: Topology | None, after: Topology | None) -> None:
         """Let a version of a pipeline read other pipelines' topics in place of an earlier one."""
@@ -226,9 +225,12 @@ class EngineWorker:
                 self._unclaimed.append(record)
 
     def _retire(self, now_ms: int) -> None:
-        if self._retiring and self._retiring[0][0] <= now_ms:
-            _, key = self._retiring.pop(0)
-            self._topologies.pop(key, None)
+        """Forget the versions whose last requests have had their time, and stop reading what only they read."""
+        due = [key for at_ms, key in self._retiring if at_ms <= now_ms]
+        if due:
+            self._retiring = self._retiring[len(due) :]
+            for key in due:
+                self._topologies.pop(key, None)
             kept = (self._topics_of(topology) for topology in self._topologies.values())
             self._read = self._mirrors.union({self._topics.errors}, *kept)
 
