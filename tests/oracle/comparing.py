@@ -26,7 +26,9 @@ def compare(case: Case, folder: Path) -> list[str]:
         told = interpret(case.specs, models, case.entries, bench.happenings, case.partitions)
         audit = bench.audit()
         lost = [f"unaccounted: {position}" for position in audit.positions]
-        return differences(told, bench.written()) + lost
+        written = bench.written()
+        again = [] if bench.faults["duplicate"] else [name for name, n_copies in written.copies.items() if n_copies > 1]
+        return differences(told, written) + lost + [f"{name} was written more than once" for name in again]
     finally:
         bench.close()
 
