@@ -134,6 +134,12 @@ def audit(
     """
     now_ms = wall_clock_ms() if now_ms is None else now_ms
     until_ms = now_ms + 1 if until_ms is None else until_ms
+    with store.snapshot():
+        return _audit(store, pipeline, (since_ms, until_ms), now_ms)
+
+
+def _audit(store: LineageStore, pipeline: str | None, bounds: tuple[int, int], now_ms: int) -> Audit:
+    since_ms, until_ms = bounds
     window: dict[str, object] = {"since": since_ms, "until": until_ms, "pipeline": pipeline}
     again = [number for (group,) in store.query(_AGAIN, window) for number in orjson.loads(group)[1:]]
     counts = Counter(dict.fromkeys(FATES, 0))

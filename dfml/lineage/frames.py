@@ -139,6 +139,13 @@ def tabulate(
         If the store has no request of the pipeline at all.
     """
     window = {"pipeline": pipeline, "since": since_ms, "until": until_ms}
+    with store.snapshot():
+        return _tabulate(store, pipeline, window, variables)
+
+
+def _tabulate(
+    store: LineageStore, pipeline: str, window: Mapping[str, object], variables: Sequence[str] | None
+) -> Table:
     chosen = store.query(_REQUESTS, window)
     if not chosen:
         require_pipeline(store, pipeline)

@@ -4,7 +4,8 @@ Rows and the tap's positions are written in one transaction, and a record met tw
 every record is there exactly once, whatever died when.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -219,6 +220,26 @@ class LineageStore:
         """
         with mapped_errors(self.path, "read"):
             return self._db.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reading in the block see the store as it is now, whatever the tap writes meanwhile.
+
+        Blocks may be nested; nothing can be written in one by the same object, and only one thread may be in it.
+
+        Raises
+        ------
+        LogError
+            If SQLite fails.
+        """
+        if self._db.in_transaction:
+            yield
+            return
+        self.query("BEGIN")
+        try:
+            yield
+        finally:
+            self.query("ROLLBACK")
 
     def close(self) -> None:
         """Release the file and, for a writer, the right to write it."""

@@ -158,12 +158,14 @@ def trace(store: LineageStore, request_id: str) -> Trace:
     NotFoundError
         If the store has no record of it.
     """
-    entries = request_entries(store, request_id)
-    if not entries:
-        msg = f"request {request_id!r}: not in {store.path}; the tap may be behind, or the id misspelled"
-        raise NotFoundError(msg)
-    completed, inferred = infer_parents(store, entries)
-    return Trace(request_id, order_for_waterfall(completed), tuple(request_fates(store, request_id)), store, inferred)
+    with store.snapshot():
+        entries = request_entries(store, request_id)
+        if not entries:
+            msg = f"request {request_id!r}: not in {store.path}; the tap may be behind, or the id misspelled"
+            raise NotFoundError(msg)
+        completed, inferred = infer_parents(store, entries)
+        fates = tuple(request_fates(store, request_id))
+    return Trace(request_id, order_for_waterfall(completed), fates, store, inferred)
 
 
 def order_for_waterfall(entries: Iterable[Entry]) -> tuple[Entry, ...]:

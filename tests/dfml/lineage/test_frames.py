@@ -165,3 +165,29 @@ def test_the_store_says_which_pipelines_windows_and_variables_it_has(claims, sto
     assert variables(store, "claims") == list(claims.columns)
     with pytest.raises(NotFoundError, match="did you mean 'claims'"):
         windows(store, "claim")
+
+
+class Interrupted(LineageStore):
+    """A store that lets something happen after each of its queries."""
+
+    happens = staticmethod(lambda: None)
+
+    def query(self, sql, parameters=()):
+        found = super().query(sql, parameters)
+        self.happens()
+        return found
+
+
+def test_a_frame_is_of_one_moment_while_the_tap_goes_on(pen, store, tap_all, topics):
+    pen.claim("r0", 10.0)
+    tap_all()
+
+    def go_on():
+        pen.claim(f"r{len(frame(store, 'claims', *EVER)) + 1}", 10.0)
+        tap_all()
+
+    with Interrupted(store.path, read_only=True) as reading:
+        reading.happens = go_on
+        found = frame(reading, "claims", *EVER)
+    assert len(frame(store, "claims", *EVER)) > len(found)
+    assert found["claims.outputs.payout"].notna().all()

@@ -222,3 +222,14 @@ def test_headers_survive_packing(headers):
 @given(st.lists(st.integers(0, 2**62), max_size=6))
 def test_parents_survive_packing(ids):
     assert unpack_parents(pack_parents(ids)) == tuple(ids)
+
+
+def test_a_snapshot_sees_nothing_of_what_is_written_meanwhile(store):
+    store.write([a_record(0)])
+    with LineageStore(store.path, read_only=True) as reading:
+        with reading.snapshot():
+            assert reading.counts().n_records == 1
+            store.write([a_record(1)])
+            with reading.snapshot():
+                assert reading.counts().n_records == 1
+        assert reading.counts().n_records == 2
