@@ -18,7 +18,8 @@ from rich.table import Table
 
 from experiments.engine_latency.chain import chain_yaml, is_right
 from experiments.engine_latency.client import Connection, latencies_ms, requests_per_second
-from experiments.engine_latency.prefilled import engine_records_per_second
+from experiments.engine_throughput.measure import measure
+from experiments.engine_throughput.operators import CHAIN
 from experiments.running import Stack, running_stack
 
 WARM_REQUESTS = 300
@@ -49,7 +50,7 @@ def main(
     """
     numbers = _numbers(steps)
     rows = [*_latencies(numbers, requests), *_throughputs(_numbers(clients), seconds), *_tap(requests, seconds)]
-    rows.append(Row("engine, pre-filled topic", "one hop", engine_records_per_second(records), "records/s"))
+    rows.append(Row("engine, pre-filled topic", "one hop", measure(CHAIN, records).records_per_second, "records/s"))
     _print(rows)
     if out is not None:
         _write(rows, out / "latency.csv")
