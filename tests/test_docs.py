@@ -17,6 +17,7 @@ from dfml_engine.routing import ROUTE_HEADER
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PAGE = (DOCS / "architecture.md").read_text()
 ENGINE = "\n".join(path.read_text() for path in (ROOT / "engine").rglob("*.py"))
 
 
@@ -79,3 +80,10 @@ def test_every_page_is_found_from_the_readme_and_its_links_lead_somewhere(page: 
     assert f"(docs/{page.name})" in (ROOT / "README.md").read_text()
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         assert "://" in target or (DOCS / target).exists(), target
+
+
+def test_every_module_of_the_engine_has_its_line() -> None:
+    named = re.findall(r"[a-z_]+\.py", " ".join(re.findall(r"^\| `.*?\|", PAGE, re.MULTILINE)))
+    folder = ROOT / "engine" / "dfml_engine"
+    files = [*folder.glob("*.py"), *(path for path in (folder / "gateways").glob("*.py") if path.stem[:4] != "rest")]
+    assert {path.name for path in files} - {"__init__.py", "outcome.py", "api.py"} <= set(named)
