@@ -5,10 +5,8 @@ A task holds no connection and reads no clock: records and times are arguments, 
 whose positions may have moved.
 """
 
-import heapq
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import count
 
 from dfml import headers as h
 from dfml.errors import PayloadError
@@ -20,6 +18,7 @@ from dfml_engine.held import HeldOffsets
 from dfml_engine.payloads import join_payload, parse, undecodable
 from dfml_engine.recovery import Sent
 from dfml_engine.topology import OUTPUT, Feed, FiringRule, Topology
+from dfml_engine.windows import Windows
 from dfml_engine.writing import Failure, Writer
 
 FLOW_AGE_MS = 120_000
@@ -49,8 +48,7 @@ class Task:
         self._writer = writer
         self._flows: OrderedDict[FlowKey, Flow] = OrderedDict()
         self._finished: OrderedDict[FlowKey, Mapping[tuple[int, int], Ending]] = OrderedDict()
-        self._windows: list[tuple[int, int, Flow, Gathering]] = []
-        self._order = count()
+        self._windows = Windows()
 
     # -- positions ----------------------------------------------------------------------------------------------------
 
@@ -114,16 +112,14 @@ class Task:
         Call it only when every record that was appended before ``now_ms`` has been read: otherwise a window could
         close on records that were in time but waited in the log.
         """
-        while self._windows and self._windows[0][0] <= now_ms:
-            _, _, flow, gathering = heapq.heappop(self._windows)
-            if (gathering.rule.index, gathering.visit) in flow.gatherings:
-                self._close(flow, gathering)
-                self._forget_if_complete(flow)
+        for flow, gathering in self._windows.due(now_ms):
+            self._close(flow, gathering)
+            self._forget_if_complete(flow)
         self._forget_old(now_ms)
 
     def next_close_ms(self) -> int | None:
         """Return when the next window closes."""
-        return self._windows[0][0] if self._windows else None
+        return self._windows.next_close_ms()
 
     def waiting(self) -> Iterable[tuple[bytes, str, tuple[str, ...]]]:
         """Yield (request, step, what it waits for) of every rule that has something and waits for more."""
@@ -158,23 +154,20 @@ class Task:
         own = self._identity(flow, rule, visit)
         return self.already.parents(rule.sink, own) or self.already.parents(self._writer.topics.errors, own)
 
+    def _ending_before(self, flow: Flow, rule: FiringRule, visit: int) -> Ending:
+        """Return how a rule ended whose result or failure an earlier owner had written."""
+        return Ending.OVER if (rule.sink, self._identity(flow, rule, visit)) in self.already else Ending.IMPOSSIBLE
+
     def _pass_over(self, flow: Flow, feed: Feed, visit: int, arrival: Arrival, parents: Collection[bytes]) -> None:
         """Take a record for a rule that had fired or failed before: it was used then, or it comes too late."""
         rule, record, key = flow.topology.rules[feed.rule], arrival.record, (feed.rule, visit)
         was_used = self._writer.parents([record], record.partition) in parents
         if not was_used:
-            ending = (
-                Ending.OVER if (rule.sink, self._identity(flow, rule, visit)) in self.already else Ending.IMPOSSIBLE
-            )
             is_copy = self._writer.shares_topic(record, parents)
-            self._drop(
-                flow.topology,
-                record,
-                rule,
-                Ending.FIRED.value if is_copy else ending.late_reason(rule, feed.slot),
-            )
+            ending = Ending.FIRED if is_copy else self._ending_before(flow, rule, visit)
+            self._drop(flow.topology, record, rule, ending.late_reason(rule, feed.slot))
         if not rule.joins_any or key in flow.ended:
-            flow.ended.setdefault(key, Ending.FIRED)
+            flow.ended.setdefault(key, self._ending_before(flow, rule, visit))
             return
         gathering = self._gathering(flow, rule, visit)
         gathering.fired = True
@@ -188,7 +181,7 @@ class Task:
         """Fill the slot; the first one opens the window."""
         if not gathering.arrived:
             gathering.close_ms = now_ms + gathering.rule.window_ms
-            heapq.heappush(self._windows, (gathering.close_ms, next(self._order), flow, gathering))
+            self._windows.open(flow, gathering)
         gathering.arrived |= 1 << slot
 
     def _wanted_here(self, flow: Flow, rule: FiringRule, slot: int, visit: int, arrival: Arrival) -> bool:
@@ -245,7 +238,7 @@ class Task:
         if key in flow.ended:
             return
         if self.already and not rule.joins_any and self._sent(flow, rule, visit) is not None:
-            flow.ended[key] = Ending.FIRED
+            flow.ended[key] = self._ending_before(flow, rule, visit)
             return
         gathering = self._gathering(flow, rule, visit)
         gathering.never |= 1 << slot
@@ -285,6 +278,7 @@ class Task:
     def _end(self, flow: Flow, gathering: Gathering, ending: Ending) -> None:
         key = (gathering.rule.index, gathering.visit)
         flow.ended[key] = ending
+        self._windows.end(gathering)
         if flow.gatherings.pop(key, None) is not None:
             for arrival in gathering.arrivals.values():
                 self.release(arrival.record)

@@ -96,3 +96,13 @@ def test_after_a_restart_a_copy_of_what_was_used_is_a_duplicate(tmp_path: Path, 
 def test_a_pipeline_may_be_fed_by_a_single_trigger(tmp_path: Path):
     reader = {"input": {"externalTriggers": ["p.inputs"]}, "steps": [{"name": "mix1"}]}
     assert compare(case({"name": "mix0"}, reader=reader), tmp_path) == []
+
+
+def test_after_a_restart_what_comes_for_an_output_that_cannot_be_is_no_duplicate(tmp_path: Path):
+    both = {"name": "mix0", "inputs": ["p.inputs.X", "p.inputs.Y"]}
+    first = {"name": "mix1", "inputs": ["mix0", "p.inputs.X"], "inputsJoinType": "any"}
+    output = {"steps": ["mix0.outputs.A", "mix1.outputs"], "tensorMap": {"mix1.outputs.A": "C"}}
+    drawn = case(both, first, output=output, moves=[Move(n_records=2), Move(pick=1), Move(fault="crash after")])
+    drawn.entries[Name("r2", "p", 1, "", "inputs")] = (("X", np.array([0])),)
+    drawn.partitions["r2"] = 0
+    assert compare(drawn, tmp_path) == []
