@@ -1,6 +1,6 @@
 # Each target prepares .venv first (once, about a minute) and uses it again as long as pyproject.toml is the same.
 .DEFAULT_GOAL := help
-.PHONY: help prepare demo test check format bench clean
+.PHONY: help prepare demo test check format bench soak clean
 
 PYTHON := .venv/bin/python
 FAULT ?= classifier
@@ -37,6 +37,5 @@ format: prepare  ## Format the code and mend what the linter can mend
 clean:  ## Remove what runs left behind, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-.PHONY: soak
 soak: prepare  ## Compare the engine with the interpreter of the rules on 2,000 drawn cases of each kind (some minutes)
 	DFML_SOAK=1 $(PYTHON) -m pytest tests/oracle

@@ -87,3 +87,9 @@ def test_every_module_of_the_engine_has_its_line() -> None:
     folder = ROOT / "engine" / "dfml_engine"
     files = [*folder.glob("*.py"), *(path for path in (folder / "gateways").glob("*.py") if path.stem[:4] != "rest")]
     assert {path.name for path in files} - {"__init__.py", "outcome.py", "api.py"} <= set(named)
+
+
+def test_every_study_is_listed() -> None:
+    listed = set(re.findall(r"^\| \[(\w+)\]\(\1\)", (ROOT / "experiments" / "README.md").read_text(), re.MULTILINE))
+    studies = {path.parent.name for path in (ROOT / "experiments").glob("*/__init__.py")}
+    assert studies <= listed
