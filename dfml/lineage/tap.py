@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace, stop: Event) -> bool:
-    """Open log and store and tap until ``stop``; return False where opening may work later."""
+    """Open log and store, say so on stdout, and tap until ``stop``; return False where opening may work later."""
     topics = Topics(options.prefix, options.namespace)
     kept = Kept(options.payload_limit, options.payload_share)
     try:
@@ -232,6 +232,8 @@ def _serve(options: argparse.Namespace, stop: Event) -> bool:
             LineageStore(options.store, topics=topics, kept=kept) as store,
         ):
             tap = Tap(log, store, topics)
+            sys.stdout.write("ready tap\n")
+            sys.stdout.flush()
             tap.run(stop)
             tap.close()
     except LogUnavailableError as error:
