@@ -265,7 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dfml.lineage.tap", description="Keep every record of a namespace in a lineage store."
     )
-    parser.add_argument("--log", required=True, help="sqlite:///PATH or kafka://HOST:PORT")
+    parser.add_argument("--log", required=True, help="sqlite:///PATH")
     parser.add_argument("--store", required=True, type=Path, help="the lineage store's file; made when it is not there")
     parser.add_argument("--prefix", default="seldon", help="first word of the topics (default: seldon)")
     parser.add_argument("--namespace", default="default", help="second word of the topics (default: default)")
