@@ -19,8 +19,9 @@ Hoerrmann & Buehlmann (2022), estimated weights.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import ks_2samp, rankdata
+from scipy.stats import ks_2samp, kstwobign, rankdata
 
+from dfml_analysis.dependence import inflation
 from dfml_analysis.overlap import Overlap
 from dfml_analysis.tail import log_two_sided
 from dfml_analysis.variables import Floats
@@ -112,7 +113,7 @@ def discrete_evidence(child: Floats, overlap: Overlap, window: Floats) -> Eviden
 
 def _score_evidence(names: tuple[str, ...], scores: Floats, overlap: Overlap) -> list[Evidence]:
     net = overlap.net_of_parents(scores)
-    log_p, _ = log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom)
+    log_p, _ = _tail(net, overlap)
     effects = overlap.surplus @ net / overlap.total
     return [
         Evidence(name, float(p), float(effect), overlap.n_rows)
@@ -120,14 +121,19 @@ def _score_evidence(names: tuple[str, ...], scores: Floats, overlap: Overlap) ->
     ]
 
 
+def _tail(net: Floats, overlap: Overlap) -> tuple[Floats, Floats]:
+    alike = inflation(net * np.abs(overlap.surplus)[:, None], overlap.window)
+    return log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom(alike), alike)
+
+
 def _pattern(residual: Floats, overlap: Overlap, window: Floats) -> Evidence:
     train = np.arange(residual.size) % 2 == 0
     current, reference = train & (window == 1), train & (window == 0)
     fits = [_ridge_fit(overlap.columns[rows], residual[rows]) for rows in (current, reference)]
     difference = np.clip(overlap.columns @ (fits[0] - fits[1]), -CLIP_SD, CLIP_SD)
-    score = np.where(train, 0.0, residual * difference)
-    net = overlap.net_of_parents(score[:, None])
-    log_p, z = log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom)
+    net = overlap.net_of_parents(np.where(train, 0.0, residual * difference)[:, None])
+    alike = inflation((residual * difference * np.abs(overlap.surplus))[~train][:, None], window[~train])
+    log_p, z = log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom(alike), alike)
     effect = float(np.sqrt(overlap.weight @ difference**2 / overlap.total))
     one_sided = float(log_p[0] - np.log(2.0)) if z[0] > 0 else 0.0
     return Evidence("pattern", one_sided, effect, overlap.n_rows)
@@ -143,8 +149,11 @@ def _kolmogorov_smirnov(child: Floats, window: Floats, overlap: Overlap) -> Evid
     reference, current = child[window == 0], child[window == 1]
     method = "exact" if max(reference.size, current.size) <= MAX_EXACT_KS_ROWS else "asymp"
     result = ks_2samp(reference, current, method=method)
+    alike = float(inflation(rankdata(child)[:, None], window)[0])
+    n_pairs = reference.size * current.size / (reference.size + current.size)
+    p = result.pvalue if alike == 1.0 else kstwobign.sf(result.statistic * np.sqrt(n_pairs / alike))
     effect = (current.mean() - reference.mean()) / max(child.std(), 1e-300)
-    return Evidence("distribution", float(np.log(max(result.pvalue, 1e-300))), float(effect), overlap.n_rows)
+    return Evidence("distribution", float(np.log(max(p, 1e-300))), float(effect), overlap.n_rows)
 
 
 def _winsorised(child: Floats) -> Floats:

@@ -69,10 +69,10 @@ def examine_mechanisms(windows: Windows) -> list[MechanismTest]:
         parents = windows.parents(name)
         pattern = (variable.step, _pattern_of_absence(variable))
         if pattern not in asked:
-            found.extend(_state_tests(variable, parents, windows.window))
+            found.extend(_state_tests(windows, variable, parents))
             asked.add(pattern)
         if variable.scale in {Scale.NUMERIC, Scale.DISCRETE}:
-            found.append(_value_test(variable, parents, windows.window, slowdown))
+            found.append(_value_test(windows, variable, parents, slowdown))
     return found
 
 
@@ -84,9 +84,8 @@ def examine_beside(windows: Windows, test: MechanismTest, known: Sequence[Mechan
         *(_coded(each.variable) if each.of_state else each.variable for each in known),
     ]
     if test.of_state:
-        everywhere = np.ones(windows.window.size, dtype=bool)
-        return _conditional_test(_coded(variable), parents, everywhere, windows.window)
-    return _value_test(variable, parents, windows.window, machine_slowdown(_latencies(windows), windows.window))
+        return _conditional_test(_coded(variable), parents, _everywhere(windows, variable), windows.window)
+    return _value_test(windows, variable, parents, machine_slowdown(_latencies(windows), windows.window))
 
 
 def _latencies(windows: Windows) -> list[Variable]:
@@ -100,16 +99,20 @@ def moved(windows: Windows, name: str) -> Evidence:
         return slower(variable, windows.window, 1.0)
     if variable.scale not in {Scale.NUMERIC, Scale.DISCRETE}:
         return no_evidence(0.0)
-    return _conditional_test(variable, [], variable.present, windows.window).evidence
+    rows = windows.independent(variable, variable.present)
+    return _conditional_test(variable, [], rows, windows.window).evidence
 
 
-def _state_tests(variable: Variable, parents: Sequence[Variable], window: Floats) -> Iterator[MechanismTest]:
+def _state_tests(windows: Windows, variable: Variable, parents: Sequence[Variable]) -> Iterator[MechanismTest]:
     if np.ptp(variable.state) == 0:
         return
-    everywhere = np.ones(window.size, dtype=bool)
     kind = variable.kind if (variable.state == NOT_FINITE).any() else Kind.PRESENCE
-    test = _conditional_test(_coded(variable), parents, everywhere, window)
+    test = _conditional_test(_coded(variable), parents, _everywhere(windows, variable), windows.window)
     yield replace(test, variable=variable, kind=kind, of_state=True)
+
+
+def _everywhere(windows: Windows, variable: Variable) -> np.ndarray:
+    return windows.independent(variable, np.ones(windows.window.size, dtype=bool))
 
 
 def _coded(variable: Variable) -> Variable:
@@ -124,9 +127,10 @@ def _pattern_of_absence(variable: Variable) -> bytes:
     return variable.state.tobytes()
 
 
-def _value_test(variable: Variable, parents: Sequence[Variable], window: Floats, slowdown: float) -> MechanismTest:
+def _value_test(windows: Windows, variable: Variable, parents: Sequence[Variable], slowdown: float) -> MechanismTest:
+    window = windows.window
     if variable.kind is not Kind.LATENCY:
-        return _conditional_test(variable, parents, variable.present, window)
+        return _conditional_test(variable, parents, windows.independent(variable, variable.present), window)
     growth = grown(variable, parents, window, slowdown)
     if growth.log_p == 0.0:
         return MechanismTest(variable, variable.kind, growth, True, not parents)

@@ -53,10 +53,15 @@ class Overlap:
     inverse: Floats
 
     @property
-    def freedom(self) -> float:
-        """Degrees of freedom that estimating e left; a root's e is known."""
+    def window(self) -> Floats:
+        """0 for rows of the reference, 1 for rows of the current window."""
+        return (self.surplus > 0).astype(np.float64)
+
+    def freedom(self, inflation: Floats) -> Floats:
+        """Return the degrees of freedom that estimating e left, of so many independent rows; a root's e is known."""
         n_columns = self.columns.shape[1]
-        return np.inf if n_columns == 1 else 2.0 * self.n_rows - n_columns
+        n_independent = 2.0 * self.n_rows / inflation
+        return np.where(inflation > 1.0, n_independent - 1.0, np.inf) if n_columns == 1 else n_independent - n_columns
 
     def is_enough(self, window: Floats) -> bool:
         """Return whether enough rows of each window have parents that the other window has too."""

@@ -21,7 +21,11 @@ NEAR_CENTRE = 1e-3
 
 
 def log_two_sided(
-    probability: Floats, weights: Floats, surplus: Floats, freedom: float = np.inf
+    probability: Floats,
+    weights: Floats,
+    surplus: Floats,
+    freedom: "float | Floats" = np.inf,
+    inflation: "float | Floats" = 1.0,
 ) -> tuple[Floats, Floats]:
     """Return the natural logarithm of two-sided p-values, and the z-scores, of the sums ``surplus @ weights``.
 
@@ -33,8 +37,10 @@ def log_two_sided(
         a, one column a test.
     surplus : array, shape (n,)
         W - e as observed.
-    freedom : float
+    freedom : float, or array of shape (k,)
         Degrees of freedom left after e was estimated; few of them make the tail Student's.
+    inflation : float, or array of shape (k,)
+        By how much rows that depend on one another inflate the sum's variance (:mod:`dfml_analysis.dependence`).
 
     Returns
     -------
@@ -48,7 +54,10 @@ def log_two_sided(
         scaled = weights[:, usable] / spread[usable]
         z[usable] = surplus @ scaled
         root = _signed_root(probability, scaled * np.sign(z[usable]), np.abs(z[usable]))
-        one_sided = log_ndtr(-root) if freedom > LARGE else t.logsf(root, max(freedom, 1.0))
+        root /= np.sqrt(np.broadcast_to(inflation, z.shape)[usable])
+        left = np.broadcast_to(freedom, z.shape)[usable]
+        student = t.logsf(root, np.clip(left, 1.0, LARGE))
+        one_sided = np.where(left > LARGE, log_ndtr(-root), student)
         log_p[usable] = np.minimum(one_sided + np.log(2.0), 0.0)
     return log_p, z
 

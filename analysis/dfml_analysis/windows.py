@@ -5,7 +5,7 @@ marginalised); columns that are no nodes are ignored; a column that is empty in 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import networkx as nx
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from dfml.errors import DataError
 from dfml_analysis.causal_graph import with_kinds
 from dfml_analysis.columns import Kind
+from dfml_analysis.dependence import group_size, one_of_each_group
 from dfml_analysis.variables import Floats, Scale, Variable, read_variable
 
 FLAGS = {Kind.PRESENCE, Kind.ERROR}
@@ -33,18 +34,27 @@ class Windows:
         0 for the reference's rows, 1 for the current window's.
     passed_over : tuple of str
         Nodes of the graph that have no usable column.
+    group_sizes : Mapping of str to int
+        How many requests share one answer of a step (:mod:`dfml_analysis.dependence`); steps that are not named give
+        each its own.
     """
 
     graph: nx.DiGraph
     variables: Mapping[str, Variable]
     window: Floats
     passed_over: tuple[str, ...]
+    group_sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> tuple[int, int]:
         """Rows of the reference and of the current window."""
         n_current = int(self.window.sum())
         return self.window.size - n_current, n_current
+
+    def independent(self, variable: Variable, rows: np.ndarray) -> np.ndarray:
+        """Return those of the rows that do not share the answer of the variable's step with another."""
+        size = self.group_sizes.get(variable.step, 1)
+        return rows if size == 1 else one_of_each_group(rows, self.window, size)
 
     def parents(self, name: str) -> list[Variable]:
         """Return the parents of a variable that vary, in the graph's order."""
@@ -85,7 +95,17 @@ def read_windows(graph: nx.DiGraph, reference: pd.DataFrame, current: pd.DataFra
     pruned = marginalise(described, passed_over)
     ordered = {name: variables[name] for name in nx.lexicographical_topological_sort(pruned, key=str)}
     window = np.repeat([0.0, 1.0], [len(reference), len(current)])
-    return Windows(pruned, ordered, window, passed_over)
+    found = Windows(pruned, ordered, window, passed_over)
+    return replace(found, group_sizes=_group_sizes(found))
+
+
+def _group_sizes(windows: Windows) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for name, variable in windows.variables.items():
+        if variable.kind is Kind.VALUE:
+            size = group_size(variable, windows.parents(name), windows.window)
+            sizes[variable.step] = max(size, sizes.get(variable.step, 1))
+    return sizes
 
 
 def marginalise(graph: nx.DiGraph, nodes: tuple[str, ...]) -> nx.DiGraph:
