@@ -44,6 +44,7 @@ class Gathering:
     rule: FiringRule
     visit: int
     close_ms: int = 0
+    window: int = 0
     arrivals: dict[int, Arrival] = field(default_factory=dict)
     arrived: int = 0
     never: int = 0
