@@ -5,8 +5,8 @@ A task holds no connection and reads no clock: records and times are arguments, 
 whose positions may have moved.
 """
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 
 from dfml import headers as h
 from dfml.errors import PayloadError
@@ -14,19 +14,13 @@ from dfml.headers import Identity, identity
 from dfml.record import Append, Record, TopicName
 from dfml_engine.firing import Decision, decide
 from dfml_engine.flow import Arrival, Ending, Flow, Gathering
+from dfml_engine.flows import Flows
 from dfml_engine.held import HeldOffsets
 from dfml_engine.payloads import join_payload, parse, undecodable
 from dfml_engine.recovery import Sent
 from dfml_engine.topology import OUTPUT, Feed, FiringRule, Topology
 from dfml_engine.windows import Windows
 from dfml_engine.writing import Failure, Writer
-
-FLOW_AGE_MS = 120_000
-"""How long a request is remembered at least after its first record: twice the default join window."""
-FINISHED_KEPT = 20_000
-"""How many finished requests are remembered, so that a late duplicate is known as one."""
-
-FlowKey = tuple[str, int, bytes]
 
 
 class Task:
@@ -46,8 +40,7 @@ class Task:
         self._held: dict[TopicName, HeldOffsets] = defaultdict(HeldOffsets)
         self.already = Sent() if already is None else already
         self._writer = writer
-        self._flows: OrderedDict[FlowKey, Flow] = OrderedDict()
-        self._finished: OrderedDict[FlowKey, Mapping[tuple[int, int], Ending]] = OrderedDict()
+        self._flows = Flows()
         self._windows = Windows()
 
     # -- positions ----------------------------------------------------------------------------------------------------
@@ -86,15 +79,15 @@ class Task:
 
     def _drop_after_the_end(self, topology: Topology, feeds: Sequence[Feed], record: Record) -> None:
         """Drop a record of a request for which no rule can fire any more."""
-        endings = self._finished[topology.pipeline, topology.version, record.key]
+        endings = self._flows.endings(topology, record.key) or {}
         for feed in feeds:
             rule = topology.rules[feed.rule]
             self._drop(topology, record, rule, endings[feed.rule, 0].late_reason(rule, feed.slot))
 
     def has_begun(self, topology: Topology, request: bytes) -> bool:
         """Return whether anything of the request has come to this version of the pipeline."""
-        key = (topology.pipeline, topology.version, request)
-        return key in self._flows or key in self._finished
+        flow = self._flows.under_way(topology, request)
+        return flow is not None or self._flows.endings(topology, request) is not None
 
     def fail(self, topology: Topology, step: str, record: Record) -> None:
         """Take note that a step failed for a request (``record`` is on the errors topic): nothing comes of it."""
@@ -115,7 +108,9 @@ class Task:
         for flow, gathering in self._windows.due(now_ms):
             self._close(flow, gathering)
             self._forget_if_complete(flow)
-        self._forget_old(now_ms)
+        for flow in self._flows.take_old(now_ms):
+            for gathering in list(flow.gatherings.values()):
+                self._end(flow, gathering, Ending.IMPOSSIBLE)
 
     def next_close_ms(self) -> int | None:
         """Return when the next window closes."""
@@ -123,7 +118,7 @@ class Task:
 
     def waiting(self) -> Iterable[tuple[bytes, str, tuple[str, ...]]]:
         """Yield (request, step, what it waits for) of every rule that has something and waits for more."""
-        for flow in self._flows.values():
+        for flow in self._flows:
             for gathering in flow.gatherings.values():
                 if not gathering.fired:
                     yield flow.request, gathering.rule.step, gathering.waiting_for()
@@ -347,7 +342,13 @@ class Task:
     ) -> None:
         """Write the rule's result: the payload of ``data``, with everything in ``used`` as its parents."""
         if visit > flow.topology.max_step_revisits and flow.topology.cyclic:
-            self._fail_rule(flow, rule, visit, _too_many_visits(flow.topology, rule), used)
+            self._fail_rule(
+                flow,
+                rule,
+                visit,
+                Failure.of_visits(flow.topology.pipeline, rule.step, flow.topology.max_step_revisits),
+                used,
+            )
             return
         try:
             value = join_payload(flow, rule, data)
@@ -382,43 +383,18 @@ class Task:
 
     def _flow(self, topology: Topology, record: Record) -> Flow | None:
         """Return the request's flow, or None when it is finished."""
-        key = (topology.pipeline, topology.version, record.key)
-        flow = self._flows.get(key)
-        if flow is None and key not in self._finished:
-            flow = self._flows[key] = Flow.begun_by(topology, record)
-            flow.failed = self.already.has_failed(*key[:2], record.key.decode(errors="replace"))
+        flow = self._flows.under_way(topology, record.key)
+        if flow is None and self._flows.endings(topology, record.key) is None:
+            flow = self._flows.begin(topology, record)
+            request = record.key.decode(errors="replace")
+            flow.failed = self.already.has_failed(topology.pipeline, topology.version, request)
         return flow
 
     def _forget_if_complete(self, flow: Flow) -> None:
         if flow.complete:
-            key = (flow.topology.pipeline, flow.topology.version, flow.request)
-            if self._flows.pop(key, None) is not None:
-                self._finished[key] = flow.ended
-                if len(self._finished) > FINISHED_KEPT:
-                    self._finished.popitem(last=False)
-
-    def _forget_old(self, now_ms: int) -> None:
-        while self._flows:
-            key, flow = next(iter(self._flows.items()))
-            if flow.born_ms + FLOW_AGE_MS > now_ms:
-                return
-            if any(gathering.arrived for gathering in flow.gatherings.values()):
-                flow.born_ms = now_ms
-                self._flows.move_to_end(key)
-            else:
-                for gathering in list(flow.gatherings.values()):
-                    self._end(flow, gathering, Ending.IMPOSSIBLE)
-                del self._flows[key]
+            self._flows.finish(flow)
 
 
 def _visit(record: Record) -> int:
     value = record.header(h.VISIT)
     return int(value) if value else 0
-
-
-def _too_many_visits(topology: Topology, rule: FiringRule) -> Failure:
-    limit = topology.max_step_revisits
-    text = (
-        f"step '{rule.step}' of pipeline '{topology.pipeline}' was revisited more than maxStepRevisits = {limit} times"
-    )
-    return Failure("too_many_revisits", text)

@@ -12,10 +12,11 @@ from dfml import headers as h
 from dfml.log.base import Log
 from dfml.record import Record, TopicName, TopicPartition
 from dfml.topics import Topics
+from dfml_engine.flows import FLOW_AGE_MS
 from dfml_engine.outcome import Outcome
 from dfml_engine.recovery import Sent, already_written
 from dfml_engine.registry import LoadedSpec
-from dfml_engine.task import FLOW_AGE_MS, Task
+from dfml_engine.task import Task
 from dfml_engine.topology import Topology, compile_pipeline
 from dfml_engine.writing import Failure, Writer
 

@@ -5,6 +5,7 @@ What every writer of records agrees on is in :mod:`dfml.headers`; here it is put
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import orjson
 
@@ -20,6 +21,12 @@ class Failure:
     kind: str
     text: str
     status: int = 500
+
+    @classmethod
+    def of_visits(cls, pipeline: str, step: str, limit: int) -> Self:
+        """Say that a request went round a loop once more than the pipeline allows."""
+        text = f"step '{step}' of pipeline '{pipeline}' was revisited more than maxStepRevisits = {limit} times"
+        return cls("too_many_revisits", text)
 
 
 class Writer:

@@ -1,0 +1,63 @@
+"""The requests that a task remembers: under way, and finished of late."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+
+from dfml.record import Record
+from dfml_engine.flow import Ending, Flow
+from dfml_engine.topology import Topology
+
+FLOW_AGE_MS = 120_000
+"""How long a request is remembered at least after its first record: twice the default join window."""
+FINISHED_KEPT = 20_000
+"""How many finished requests are remembered, so that a late duplicate is known as one."""
+
+FlowKey = tuple[str, int, bytes]
+Endings = Mapping[tuple[int, int], Ending]
+
+
+class Flows:
+    """Flows by pipeline, version and request."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[FlowKey, Flow] = OrderedDict()
+        self._finished: OrderedDict[FlowKey, Endings] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Flow]:
+        """Give the flows under way, the oldest first."""
+        return iter(self._open.values())
+
+    def under_way(self, topology: Topology, request: bytes) -> Flow | None:
+        """Return a request's flow, or None when it has none yet or is finished."""
+        return self._open.get((topology.pipeline, topology.version, request))
+
+    def endings(self, topology: Topology, request: bytes) -> Endings | None:
+        """Return how the rules of a finished request ended, or None when it is not known as finished."""
+        return self._finished.get((topology.pipeline, topology.version, request))
+
+    def begin(self, topology: Topology, record: Record) -> Flow:
+        """Make the flow that a record begins."""
+        flow = Flow.begun_by(topology, record)
+        self._open[topology.pipeline, topology.version, record.key] = flow
+        return flow
+
+    def finish(self, flow: Flow) -> None:
+        """Remember of a flow only how its rules ended."""
+        key = (flow.topology.pipeline, flow.topology.version, flow.request)
+        if self._open.pop(key, None) is not None:
+            self._finished[key] = flow.ended
+            if len(self._finished) > FINISHED_KEPT:
+                self._finished.popitem(last=False)
+
+    def take_old(self, now_ms: int) -> Iterator[Flow]:
+        """Forget and yield the flows that are too old; one that still waits with something in hand is kept on."""
+        while self._open:
+            key, flow = next(iter(self._open.items()))
+            if flow.born_ms + FLOW_AGE_MS > now_ms:
+                return
+            if any(gathering.arrived for gathering in flow.gatherings.values()):
+                flow.born_ms = now_ms
+                self._open.move_to_end(key)
+            else:
+                del self._open[key]
+                yield flow
