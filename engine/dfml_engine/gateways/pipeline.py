@@ -28,6 +28,7 @@ from dfml_engine.gateways.requests import (
     RequestKey,
     RequestTable,
     digest_of,
+    entry_headers,
     new_request_id,
     reopen,
     request_key,
@@ -139,7 +140,10 @@ class PipelineGateway:
         routed = self.directory.route(pipeline, request.id, options.headers)
         headers = options.headers
         if routed.route:
-            headers = (*_without(headers, ROUTE_HEADER), (ROUTE_HEADER, routed.route.encode()))
+            headers = (
+                *(header for header in headers if header[0] != ROUTE_HEADER),
+                (ROUTE_HEADER, routed.route.encode()),
+            )
         self._enter(routed.name, request, headers, options.timeout_ms)
         submission = Submission(routed.name, request.id, routed.route)
         if routed.mirror is not None:
@@ -160,7 +164,7 @@ class PipelineGateway:
         partition = self._partition_for(request.id)
         opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms)
         self._requests.enter(opened)
-        headers = self._headers(loaded.topology, request.id, given, deadline_ms)
+        headers = entry_headers((pipeline, loaded.topology.version, request.id), given, deadline_ms)
         entry = Append(self._topics.pipeline_inputs(pipeline), partition, request.id.encode(), value, headers)
         answered = loaded.status.synchronous
         self._submit(
@@ -198,17 +202,6 @@ class PipelineGateway:
             msg = "this gateway has no partition number yet; others hold them all"
             raise OverloadedError(msg)
         return numbers[crc32(request_id.encode()) % len(numbers)]
-
-    def _headers(self, topology: Topology, request_id: str, given: Headers, deadline_ms: int | None) -> Headers:
-        own: Headers = (
-            (h.PIPELINE, topology.pipeline.encode()),
-            (h.VERSION, b"%d" % topology.version),
-            (h.REQUEST, request_id.encode()),
-        )
-        if deadline_ms is not None:
-            own += ((h.DEADLINE, b"%d" % deadline_ms),)
-        taken = {name for name, _ in own}
-        return own + tuple(header for header in given if header[0] not in taken)
 
     def _written(self, opened: OpenRequest, *, answered: bool) -> None:
         opened.tell_accepted()
@@ -401,7 +394,3 @@ class PipelineGateway:
 def _tell(ended: Sequence[tuple[OpenRequest, Answer]]) -> None:
     for opened, answer in ended:
         opened.tell_answer(answer)
-
-
-def _without(headers: Headers, name: str) -> Headers:
-    return tuple(header for header in headers if header[0] != name)

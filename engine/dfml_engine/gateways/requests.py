@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dfml import headers as h
 from dfml.errors import ConflictError
-from dfml.record import Position, Record
+from dfml.record import Headers, Position, Record
 from dfml_engine.gateways.api import Answer
 
 if TYPE_CHECKING:
@@ -161,6 +161,20 @@ def reopen(record: Record) -> OpenRequest:
         deadline_ms=int(deadline) if deadline is not None and deadline.isdigit() else None,
         on_log=True,
     )
+
+
+def entry_headers(named: tuple[str, int, str], given: Headers, deadline_ms: int | None) -> Headers:
+    """Return the headers of a request's first record: ours (pipeline, version, request id) before the caller's."""
+    pipeline, version, request_id = named
+    own: Headers = (
+        (h.PIPELINE, pipeline.encode()),
+        (h.VERSION, b"%d" % version),
+        (h.REQUEST, request_id.encode()),
+    )
+    if deadline_ms is not None:
+        own += ((h.DEADLINE, b"%d" % deadline_ms),)
+    taken = {name for name, _ in own}
+    return own + tuple(header for header in given if header[0] not in taken)
 
 
 def request_key(record: Record) -> RequestKey:
