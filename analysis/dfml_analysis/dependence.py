@@ -24,6 +24,8 @@ MIN_SHARED = 0.5
 """A step answers groups if half of the neighbours that asked differently got the same answer ..."""
 MIN_ABOVE_CHANCE = 2.0
 """... and this many times as many as two requests drawn at random."""
+ROUNDING = 1e-9
+"""Summands that differ by less than this part of themselves are constant: what is left is rounding, all alike."""
 
 
 def group_size(variable: Variable, parents: Sequence[Variable], window: Floats) -> int:
@@ -61,13 +63,14 @@ def inflation(summands: Floats, window: Floats) -> Floats:
         0 for the reference.
     """
     known = summands[window == 0]
-    return np.array([_inflation(column - column.mean()) for column in known.T]) if len(known) else np.ones(0)
+    return np.array([_inflation(column) for column in known.T]) if len(known) else np.ones(summands.shape[1])
 
 
-def _inflation(centred: Floats) -> float:
+def _inflation(summands: Floats) -> float:
+    centred = summands - summands.mean()
     n, power = centred.size, float(centred @ centred)
     found, limit = 1.0, STANDARD_ERRORS / np.sqrt(n)
-    if power <= 0.0:
+    if np.abs(centred).max() <= ROUNDING * np.abs(summands).max():
         return found
     for lag in range(1, int(LONGEST_LAG * n)):
         correlation = float(centred[lag:] @ centred[:-lag]) / power

@@ -46,3 +46,13 @@ def test_a_sum_over_runs_varies_like_one_over_as_many_rows_as_runs(run: int, exp
     rng = np.random.default_rng(3)
     found = inflation(np.repeat(rng.normal(size=(4096 // run, 1)), run, axis=0), np.zeros(4096))
     assert found[0] == pytest.approx(expected, rel=0.35)
+
+
+def test_a_constant_has_no_neighbours_that_are_alike() -> None:
+    assert inflation(np.full((600, 1), 0.1), np.zeros(600))[0] == 1.0
+
+
+def test_a_field_that_vanishes_altogether_is_seen() -> None:
+    current = _window(2)
+    current["x"] = np.nan
+    assert "x" in _localise(_window(1), current).flagged
