@@ -1,6 +1,7 @@
 """The answer to "what changed, and where?": verdict, ordered suspects, evidence; as table, JSON, text and figure."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,14 @@ from rich.text import Text
 
 from dfml_analysis.columns import Kind
 from dfml_analysis.verdict import Verdict
+from dfml_analysis.wording import short_name, spell_before_after, spell_change
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SENTENCES = {
-    Verdict.FAULT: "Fault in {what}.",
-    Verdict.INPUT_SHIFT: "The input changed: {what}. No step changed its behaviour.",
+    Verdict.FAULT: "Fault in {what}",
+    Verdict.INPUT_SHIFT: "The input changed: {what} No step changed.",
     Verdict.NO_CHANGE: "Nothing changed.",
     Verdict.UNDECIDED: "Undecided: {what}.",
 }
@@ -32,6 +34,10 @@ STYLES = {
 
 
 FLAG_LEVEL = 0.05
+MAX_NAMES = 3
+"""More names than this in a sentence are not read."""
+MAX_ROWS = 10
+"""Suspects that are shown on a terminal; the rest is in the JSON."""
 UNKNOWN = float("nan")
 
 
@@ -147,12 +153,12 @@ class Localisation:
 
     @property
     def sentence(self) -> str:
-        """The verdict as one sentence."""
+        """The verdict in one or two short sentences: what changed first of all, and what else is suspected."""
         if self.verdict is Verdict.UNDECIDED:
             names = ", ".join(suspect.variable for suspect in self.suspects[:3])
             what = f"weak evidence against {names}" if names else self.status.removeprefix("ok; ")
         else:
-            what = "; ".join(_describe(suspect) for suspect in self.suspects)
+            what = _describe(self.suspects, self.verdict)
         return SENTENCES[self.verdict].format(what=what)
 
     @property
@@ -231,20 +237,29 @@ class Localisation:
         head = Text(self.sentence, style=STYLES[self.verdict])
         if not self.suspects:
             return head
-        table = Table("", "step", "variable", "kind", "score", "p", "before", "after", "part of the change")
-        for place, suspect in enumerate(self.suspects, start=1):
-            table.add_row(
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column()
+        for heading in ("step", "variable", "kind"):
+            table.add_column(heading, overflow="fold")
+        parts = any(suspect.attribution is not None for suspect in self.suspects)
+        for heading in ("before", "after", "p", *(["part"] if parts else [])):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for place, suspect in enumerate(self.suspects[:MAX_ROWS], start=1):
+            cells: tuple[str, ...] = (
                 str(place),
                 suspect.step,
-                suspect.variable,
+                short_name(suspect.variable, suspect.step),
                 suspect.kind.value,
-                f"{suspect.score:.2f}",
-                "" if math.isnan(suspect.p_value) else f"{suspect.p_value:.2g}",
-                _mean(suspect.before),
-                _mean(suspect.after),
-                "" if suspect.attribution is None else f"{suspect.attribution:+.4g}",
+                *spell_before_after(suspect),
+                "" if math.isnan(suspect.p_value) else f"{suspect.p_value:.0e}",
+                "" if suspect.attribution is None else f"{suspect.attribution:+,.4g}",
             )
-        return Group(head, table)
+            cells = cells[: len(table.columns)]
+            table.add_row(*map(Text, cells), style="bold" if place == 1 else None)
+        if len(self.suspects) > MAX_ROWS:
+            table.add_row("", f"{len(self.suspects) - MAX_ROWS} more", style="dim")
+        note = Text(f"part: of the change of {self.target} ({self.target_change:+,.4g})", style="dim")
+        return Group(head, Text(), table, note) if parts else Group(head, Text(), table)
 
 
 COLUMNS = (
@@ -263,14 +278,22 @@ COLUMNS = (
 NUMBERS = ("score", "p_value", "effect", "n_compared", "before", "after", "attribution")
 
 
-def _describe(suspect: Suspect) -> str:
-    aspects = {Kind.PRESENCE: "is missing or comes more or less often", Kind.LATENCY: "is slow", Kind.ERROR: "fails"}
-    said = aspects.get(suspect.kind, "answers differently")
-    if suspect.kind is Kind.INPUT:
-        return f"{suspect.variable}"
-    name = suspect.step if suspect.step == suspect.variable else f"{suspect.step} ({suspect.variable})"
-    return f"{name} {said}"
+def _describe(suspects: Sequence[Suspect], verdict: Verdict) -> str:
+    if not suspects:
+        return ""
+    first, *others = suspects
+    told = f"{spell_change(first)}."
+    if verdict is Verdict.FAULT:
+        told = f"{first.step}: {told}"
+    names = list(dict.fromkeys(_name(other, first) for other in others))
+    if not names:
+        return told
+    left_out = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"{told} Also suspect: {', '.join(names[:MAX_NAMES])}{left_out}."
 
 
-def _mean(summary: Summary | None) -> str:
-    return "" if summary is None else f"{summary.mean:.4g}"
+def _name(suspect: Suspect, first: Suspect) -> str:
+    name = short_name(suspect.variable, suspect.step)
+    if name == suspect.step:
+        return name
+    return f"its `{name}`" if suspect.step == first.step else f"`{name}` of {suspect.step}"

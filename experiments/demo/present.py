@@ -4,17 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
 from dfml.lineage.store import LineageStore
 from dfml.lineage.traces import trace
 from dfml_analysis.guilty import GuiltyPair
-from dfml_analysis.localisation import STYLES, Localisation
-from dfml_analysis.report.words import spell_headline
 from experiments.demo.diagnosis import TARGET, Diagnosis
 from experiments.demo.traffic import Window
 from experiments.demo.walk import to_table, walk_back
@@ -38,10 +35,7 @@ def advancing(bars: Progress, description: str, total: int) -> Callable[[], None
 def show(console: Console, windows: Sequence[Window], diagnosis: Diagnosis) -> None:
     """Show what callers saw, and the verdict with its suspects."""
     console.print(_symptoms(windows, diagnosis))
-    found = diagnosis.localisation
-    verdict = Text(spell_headline(found), style=STYLES[found.verdict])
-    shown = Group(verdict, _suspects(found)) if found.suspects else verdict
-    console.print(Panel(shown, title="localisation", border_style="dim"))
+    console.print(Panel(diagnosis.localisation, title="localisation", border_style="dim"))
 
 
 def show_walk(console: Console, store: LineageStore, diagnosis: Diagnosis, pair: GuiltyPair) -> None:
@@ -57,14 +51,6 @@ def show_files(console: Console, files: Sequence[Path], seconds: float) -> None:
     for path in files:
         console.print(f"  {path}", soft_wrap=True)
     console.print(f"Done in {seconds:.1f} s.")
-
-
-def _suspects(found: Localisation) -> Table:
-    table = Table("", "step", "variable", "kind", "p", box=None, pad_edge=False, header_style="dim")
-    for place, suspect in enumerate(found.suspects, start=1):
-        cells = (str(place), suspect.step, suspect.variable, suspect.kind.value, f"{suspect.p_value:.1g}")
-        table.add_row(*map(Text, cells), style="bold" if place == 1 else None)
-    return table
 
 
 def _symptoms(windows: Sequence[Window], diagnosis: Diagnosis) -> Table:

@@ -1,0 +1,69 @@
+"""A localisation in words."""
+
+import math
+
+import pytest
+from rich.console import Console
+
+from dfml_analysis.columns import Kind
+from dfml_analysis.localisation import Localisation, Summary, Suspect
+from dfml_analysis.verdict import Verdict
+
+
+def _suspect(variable: str, kind: Kind, before: Summary, after: Summary) -> Suspect:
+    facts = {"test": "mean", "before": before, "after": after, "attribution": 3.5}
+    return Suspect(variable.split(".", maxsplit=1)[0], variable, kind, 0.9, 1e-30, **facts)  # type: ignore[arg-type]
+
+
+def _always(mean: float) -> Summary:
+    return Summary(600, 600, mean, 1.0, mean)
+
+
+CASES = {
+    "Fault in classifier: it answers `complex` less often than before (27% -> 0%) for the same inputs.": _suspect(
+        "classifier.outputs.complex",
+        Kind.PRESENCE,
+        Summary(600, 162, 5.0, 1.0, 5.0),
+        Summary(600, 0, math.nan, math.nan, math.nan),
+    ),
+    "Fault in split: it answers less often than before (100% -> 85%) for the same inputs.": _suspect(
+        "split.presence", Kind.PRESENCE, _always(1.0), _always(0.85)
+    ),
+    "Fault in split: it fails more often than before (0% -> 15%).": _suspect(
+        "split.error", Kind.ERROR, _always(0.0), _always(0.15)
+    ),
+    "Fault in payout: it is slower than before (0.02 ms -> 26 ms).": _suspect(
+        "payout.latency_ms", Kind.LATENCY, _always(0.02), _always(26.2)
+    ),
+    "Fault in payout: its `sum` changed (mean 12 -> 15,000) for the same inputs.": _suspect(
+        "payout.outputs.sum", Kind.VALUE, _always(12.0), _always(15000.0)
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", CASES)
+def test_a_fault_is_told_in_one_clear_sentence(sentence: str) -> None:
+    assert Localisation(Verdict.FAULT, (CASES[sentence],), "dfml", 0, 0.1).sentence == sentence
+
+
+def test_a_changed_input_is_told_and_that_no_step_changed() -> None:
+    suspect = _suspect("claims.inputs.amount", Kind.INPUT, _always(1.0), _always(9.0))
+    found = Localisation(Verdict.INPUT_SHIFT, (suspect,), "dfml", 0, 0.1)
+    assert found.sentence == "The input changed: `amount` (mean 1 -> 9). No step changed."
+
+
+def test_further_suspects_are_named_and_the_rest_counted() -> None:
+    others = [_suspect(f"step{n}.outputs.x", Kind.VALUE, _always(0.0), _always(1.0)) for n in range(5)]
+    found = Localisation(Verdict.FAULT, (CASES[next(iter(CASES))], *others), "dfml", 0, 0.1)
+    assert found.sentence.endswith("Also suspect: `x` of step0, `x` of step1, `x` of step2 and 2 more.")
+
+
+def test_long_names_stay_readable_in_eighty_columns() -> None:
+    suspect = _suspect("insurance-claims.outputs.calculated_payout", Kind.VALUE, _always(2e6), _always(4e6))
+    console = Console(width=80)
+    with console.capture() as printed:
+        console.print(Localisation(Verdict.FAULT, (suspect,), "dfml", 0, 0.1))
+    assert "calculated_payout" in printed.get()
+    assert "2,000,000" in printed.get()
+    assert "…" not in printed.get()
+    assert max(map(len, printed.get().splitlines())) <= 80
