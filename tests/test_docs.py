@@ -44,7 +44,7 @@ def test_every_header_of_a_record_is_documented() -> None:
 
 
 def test_every_kind_of_error_is_documented() -> None:
-    kinds = set(re.findall(r'Failure\(\s*"(\w+)"', ENGINE)) | set(re.findall(r'ERROR_KIND, b"(\w+)"', ENGINE))
+    kinds = set(re.findall(r'(?:Failure|cls)\(\s*"(\w+)"', ENGINE)) | set(re.findall(r'ERROR_KIND, b"(\w+)"', ENGINE))
     assert cells("records.md", "Kinds of errors") == kinds | {"dfml-error-kind"}
 
 
