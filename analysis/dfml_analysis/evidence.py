@@ -113,6 +113,7 @@ def discrete_evidence(child: Floats, overlap: Overlap, window: Floats) -> Eviden
 
 def _score_evidence(names: tuple[str, ...], scores: Floats, overlap: Overlap) -> list[Evidence]:
     net = overlap.net_of_parents(scores)
+    net = net * (overlap.weight > 0)[:, None]
     log_p, _ = _tail(net, overlap)
     effects = overlap.surplus @ net / overlap.total
     return [
@@ -132,6 +133,7 @@ def _pattern(residual: Floats, overlap: Overlap, window: Floats) -> Evidence:
     fits = [_ridge_fit(overlap.columns[rows], residual[rows]) for rows in (current, reference)]
     difference = np.clip(overlap.columns @ (fits[0] - fits[1]), -CLIP_SD, CLIP_SD)
     net = overlap.net_of_parents(np.where(train, 0.0, residual * difference)[:, None])
+    net = net * (overlap.weight > 0)[:, None]
     alike = inflation((residual * difference * np.abs(overlap.surplus))[~train][:, None], window[~train])
     log_p, z = log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom(alike), alike)
     effect = float(np.sqrt(overlap.weight @ difference**2 / overlap.total))

@@ -13,6 +13,7 @@ import numpy as np
 from dfml_analysis.basis import parent_columns
 from dfml_analysis.columns import Kind
 from dfml_analysis.evidence import Evidence, discrete_evidence, no_evidence, numeric_evidence, strongest
+from dfml_analysis.exact import MIN_ROWS as MIN_RULED_ROWS
 from dfml_analysis.exact import Rule, find_rule, rule_evidence
 from dfml_analysis.latency import grown, machine_slowdown, slower
 from dfml_analysis.overlap import Overlap, estimate_overlap
@@ -195,19 +196,29 @@ def _patterns(parents: Sequence[Variable], rows: np.ndarray) -> Iterator[tuple[n
     """
     if not parents:
         return
-    there = np.column_stack([parent.present for parent in parents])
-    for pattern in np.unique(there[rows], axis=0):
-        given = [parent for parent, is_there in zip(parents, pattern.tolist(), strict=True) if is_there]
-        yield rows & (there == pattern).all(axis=1), given
+    codes = _codes_of_patterns(parents)
+    for code, n in zip(*np.unique(codes[rows], return_counts=True), strict=True):
+        if n >= MIN_RULED_ROWS:
+            alike = rows & (codes == code)
+            yield alike, [parent for parent in parents if parent.present[alike.argmax()]]
+
+
+def _codes_of_patterns(parents: Sequence[Variable]) -> np.ndarray:
+    """Return one number a row, the same for rows in which the same parents are absent.
+
+    Each parent has a random number of 63 bits and a row the sum of those that are absent: two patterns of a million
+    share a sum once in ten million windows.
+    """
+    absent = np.column_stack([~parent.present for parent in parents]).astype(np.int64)
+    keys = np.random.default_rng(0).integers(1, 2**63 - 1, len(parents))
+    return np.asarray(absent @ keys)
 
 
 def _shared_patterns(parents: Sequence[Variable], rows: np.ndarray, window: Floats) -> np.ndarray:
     """Return the rows whose pattern of absent parents occurs in both windows."""
     if all(parent.present.all() for parent in parents):
         return np.ones_like(rows)
-    absent = np.column_stack([~parent.present for parent in parents])
-    _, pattern = np.unique(absent, axis=0, return_inverse=True)
-    pattern = pattern.reshape(-1)
+    _, pattern = np.unique(_codes_of_patterns(parents), return_inverse=True)
     counts = [np.bincount(pattern[rows & (window == side)], minlength=pattern.max() + 1) for side in (0, 1)]
     return np.asarray((np.minimum(*counts) > 0)[pattern])
 

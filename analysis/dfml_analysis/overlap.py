@@ -21,6 +21,8 @@ MIN_ROWS = 5
 """Fewer comparable rows than this a window, and the answer is that there is none."""
 MET = 0.98
 """A row this surely of its own window has parents that the other window does not know."""
+FARTHEST_LOGIT = float(np.log(MET / (1.0 - MET)))
+"""The same as log odds against the windows' share; rows beyond it carry no evidence."""
 WARM_ROWS = 2000
 """More rows than twice this start from a fit to every n-th: the last steps alone need them all."""
 
@@ -36,7 +38,7 @@ class Overlap:
     surplus : array, shape (n,)
         Window indicator minus e: mean 0 given the parents.
     weight : array, shape (n,)
-        e (1 - e), the row's share in every comparison.
+        e (1 - e), the row's share in every comparison; 0 for rows that are almost certainly of their window.
     n_rows : float
         Rows per window that overlapping windows of the same worth would have.
     columns : array, shape (n, p)
@@ -99,7 +101,9 @@ def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
             coefficients = _logistic(columns[::stride], window[::stride], coefficients)
         coefficients = _logistic(columns, window, coefficients)
     e = _probability(columns, coefficients)
-    weight = e * (1.0 - e)
+    # One row at odds of a million to one would be a proof, if the odds of rows far out were known that well.
+    odds = np.log(e / (1.0 - e)) - np.log(share / (1.0 - share))
+    weight = np.where(np.abs(odds) < FARTHEST_LOGIT, e * (1.0 - e), 0.0)
     gram = _gram(columns, weight)
     gram[np.diag_indices_from(gram)] += 1e-9 * max(float(np.trace(gram)), 1e-300)
     return Overlap(e, window - e, weight, float(2.0 * weight.sum()), columns, np.asarray(np.linalg.inv(gram)))

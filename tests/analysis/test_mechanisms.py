@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dfml_analysis.basis import orthonormal
 from dfml_analysis.causal_graph import read_graph
 from dfml_analysis.columns import Kind
 from dfml_analysis.evaluate.mechanisms import FAMILIES, NOISE_SD
 from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms
+from dfml_analysis.overlap import estimate_overlap
 from dfml_analysis.windows import read_windows
 
 if TYPE_CHECKING:
@@ -127,3 +129,10 @@ def test_a_rule_broken_on_one_branch_alone_is_a_change() -> None:
     reference, current = _joined(0, 1.0), _joined(50, 1.5)
     current.loc[current.right.notna(), "y"] *= 1.001
     assert _examine(reference, current, JOIN).evidence.log_p < np.log(1e-6)
+
+
+def test_a_request_whose_parents_the_other_window_does_not_know_has_no_weight() -> None:
+    x = np.r_[np.random.default_rng(0).normal(size=N_ROWS), np.random.default_rng(1).normal(3.0, 1.0, N_ROWS)]
+    found = estimate_overlap(orthonormal(np.column_stack([np.ones_like(x), x])), np.repeat([0.0, 1.0], N_ROWS))
+    assert (found.weight[(x < -1.5) | (x > 4.5)] == 0.0).all()
+    assert (found.weight[(x > 1.0) & (x < 2.0)] > 0.0).all()
