@@ -2,6 +2,8 @@
 
 In this order, until there is one column for each ``ROWS_PER_COLUMN`` rows: which parents are absent, classes (one
 column each), numbers in standard deviations, their squares, products of two parents, hinges and steps at quantiles.
+Where there are more parents than columns, those that tell most of the window or of the child come first (double
+selection, Belloni, Chernozhukov, Hansen 2014): a parent left out confounds only if it tells of both.
 Numbers are clipped at ``CLIP_SD`` so that one wild row cannot own a fit.
 """
 
@@ -59,6 +61,32 @@ def parent_columns(parents: Sequence[Variable], rows: Floats) -> Basis:
             break
         raw.append(column)
     return Basis(orthonormal(np.column_stack(raw)), len(raw))
+
+
+def most_telling(parents: Sequence[Variable], rows: Floats, told: Sequence[Floats]) -> list[Variable]:
+    """Return the parents, those first that correlate most with any of what is told; as they are where all fit.
+
+    Parameters
+    ----------
+    parents : sequence of Variable
+    rows : array of bool, shape (n,)
+    told : sequence of arrays, shape (n,)
+        For the chosen rows: the window and the child, without absent values.
+    """
+    n = int(np.count_nonzero(rows))
+    if len(parents) <= max(n // ROWS_PER_COLUMN, MIN_COLUMNS) // 2:
+        return list(parents)
+    columns = np.column_stack([parent.values[rows] for parent in parents])
+    absent = np.isnan(columns)
+    centred = np.where(absent, 0.0, columns - np.nanmean(np.where(absent.all(axis=0), 0.0, columns), axis=0))
+    gaps = absent - absent.mean(axis=0)
+    strength = np.zeros(len(parents))
+    for values in told:
+        goal = values - values.mean()
+        for candidates in (centred, gaps):
+            norms = np.sqrt((candidates**2).sum(axis=0) * (goal @ goal))
+            strength = np.maximum(strength, np.abs(goal @ candidates) / np.maximum(norms, 1e-300))
+    return [parents[index] for index in np.argsort(-strength, kind="stable")]
 
 
 def orthonormal(raw: Floats) -> Floats:

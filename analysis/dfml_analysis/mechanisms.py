@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfml_analysis.basis import parent_columns
+from dfml_analysis.basis import most_telling, parent_columns
 from dfml_analysis.columns import Kind
 from dfml_analysis.evidence import Evidence, discrete_evidence, no_evidence, numeric_evidence, strongest
 from dfml_analysis.exact import MIN_ROWS as MIN_RULED_ROWS
@@ -147,6 +147,7 @@ def _conditional_test(child: Variable, parents: Sequence[Variable], rows: np.nda
     result = MechanismTest(child, child.kind, no_evidence(float(n_least), "too few rows"), False, not parents)
     if n_least < MIN_ROWS:
         return result
+    parents = most_telling(parents, chosen, (window[chosen], child.values[chosen]))
     overlap = _overlap(parents, chosen, window)
     found: list[Evidence] = []
     ruled, broken = _rules(child, parents, chosen, window)

@@ -136,3 +136,16 @@ def test_a_request_whose_parents_the_other_window_does_not_know_has_no_weight() 
     found = estimate_overlap(orthonormal(np.column_stack([np.ones_like(x), x])), np.repeat([0.0, 1.0], N_ROWS))
     assert (found.weight[(x < -1.5) | (x > 4.5)] == 0.0).all()
     assert (found.weight[(x > 1.0) & (x < 2.0)] > 0.0).all()
+
+
+def test_of_more_parents_than_columns_those_that_matter_are_looked_at() -> None:
+    frames = []
+    for seed, move in ((0, 0.0), (1, 1.5)):
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame(rng.normal(size=(N_ROWS, 150))).add_prefix("x")
+        frame["x149"] += move
+        frames.append(frame.assign(y=2 * frame.x149 + rng.normal(size=N_ROWS)))
+    names = [f"x{index}" for index in range(150)]
+    graph: dict[str, list[str]] = {**{name: [] for name in names}, "y": names}
+    assert _examine(frames[0], frames[1], graph).evidence.log_p > np.log(0.01)
+    assert _examine(frames[0], frames[1].assign(y=frames[1].y + 2.0), graph).evidence.log_p < np.log(1e-6)
