@@ -11,6 +11,7 @@ from typing import Protocol
 
 import orjson
 
+from dfml.errors import DfmlError
 from dfml.log.base import Log
 from dfml.record import Append, Record, TopicName, TopicPartition
 from dfml.spec import dump_resource, resource_from_dict
@@ -163,6 +164,9 @@ class Registry:
         for record in batch:
             try:
                 self._take(record)
+            except (DfmlError, ValueError, KeyError, TypeError) as error:
+                logger.error("control: %s is no spec or status of ours and is passed over: %s", record.position, error)
+                self._note_unreadable(record, error)
             except Exception as error:
                 logger.exception("control: %s could not be taken up", record.position)
                 self._note_unreadable(record, error)
