@@ -78,8 +78,9 @@ def report(tmp_path: Path, current: pd.DataFrame, **said: object) -> tuple[Page,
 
 
 def test_a_fault_is_named_in_the_headline_and_marked_in_the_graph(tmp_path: Path) -> None:
-    page, _, text = report(tmp_path, table(2, moved_by=2.0))
+    page, found, text = report(tmp_path, table(2, moved_by=2.0))
     assert "y behaves differently." in page.texts
+    assert found.sentence in page.texts
     assert page.ids["verdict"]["data-verdict"] == "fault"
     assert text.count(">suspect 1</text>") == 1
     assert ">target</text>" in text
