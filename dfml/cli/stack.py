@@ -17,8 +17,9 @@ import typer
 from dfml.cli.output import print_table, say
 from dfml.cli.target import absolute_log, read_settings
 from dfml.clock import wall_clock_ms
+from dfml.errors import SettingsError
 from dfml.running import RunningStack, announce
-from dfml.settings import Settings
+from dfml.settings import SQLITE_SCHEME, Settings
 
 if TYPE_CHECKING:
     from dfml.spec.schema import AnyResource
@@ -46,8 +47,7 @@ def up(
 
     Example: `dfml up --log sqlite:///claims.db --rest-port 8080 --load pipeline.yaml`
     """
-    settings = read_settings(ctx, log=log, rest_port=rest_port, tap=tap)
-    settings = replace(settings, log=absolute_log(settings.log))
+    settings = _on_embedded_log(read_settings(ctx, log=log, rest_port=rest_port, tap=tap))
     settings = replace(settings, lineage=settings.lineage_path.absolute() if settings.tap else settings.lineage)
     resources: list[AnyResource] = []
     if load:
@@ -57,6 +57,14 @@ def up(
     import uvloop
 
     uvloop.run(_serve(settings, resources))
+
+
+def _on_embedded_log(settings: Settings) -> Settings:
+    """Return the settings with the log's absolute URL, for a verb that needs the embedded log."""
+    if not settings.log.startswith(SQLITE_SCHEME):
+        msg = f"log: got {settings.log!r}, expected sqlite:///PATH; parts run on the embedded log"
+        raise SettingsError(msg)
+    return replace(settings, log=absolute_log(settings.log))
 
 
 class RunnablePart(Enum):
@@ -83,8 +91,7 @@ def run(
 
     Example: `dfml run engine --log sqlite:///claims.db`
     """
-    settings = read_settings(ctx, log=log, rest_port=rest_port)
-    settings = replace(settings, log=absolute_log(settings.log))
+    settings = _on_embedded_log(read_settings(ctx, log=log, rest_port=rest_port))
     if part is RunnablePart.TAP:
         _become_tap(settings)
     import uvloop

@@ -52,3 +52,9 @@ def test_a_part_does_not_join_a_whole_stack(parts, start, tmp_path):
     process = parts("engine")
     assert process.wait(timeout=30) == 1
     assert "is held by process" in (tmp_path / "engine.err").read_text()
+
+
+@pytest.mark.parametrize("verb", [("up",), ("run", "engine"), ("run", "tap")])
+def test_a_log_that_is_not_embedded_is_wrong_usage_and_says_what_is_expected(verb, run_alone):
+    ended = run_alone(*verb, "--log", "kafka://host:1")
+    assert (ended.code, "got 'kafka://host:1', expected sqlite:///PATH" in ended.err) == (2, True)
