@@ -26,6 +26,7 @@ from experiments.running import Stack, running_stack
 QUIET_S = 3.0
 PAUSE_S = 0.005
 CALLERS = 4
+PHASES = ("alone", "while they are loaded", "among them", "while they are unloaded")
 errors = Console(stderr=True)
 P = ParamSpec("P")
 
@@ -52,22 +53,24 @@ def main(
 
 def _come_and_go(stack: Stack, control: Control, n_pipelines: int, table: Table) -> None:
     caller = Caller(stack.url, BYSTANDER, PAUSE_S)
-    time.sleep(QUIET_S)
-    before, memory = caller.count(), _memory_mb(stack)
     names = [f"p{number}" for number in range(n_pipelines)]
-    ready_ms = []
+    times, memory = [time.monotonic()], _memory_mb(stack)
+    time.sleep(QUIET_S)
+    times.append(time.monotonic())
     with httpx.Client(base_url=stack.url) as client:
-        for number, name in enumerate(track(names, "loading", console=errors)):
-            ready_ms.append(_time_ms(_load, control, client, name, number))
-        loaded, full = caller.count(), _memory_mb(stack)
-        time.sleep(QUIET_S)
-        among = caller.count()
-        unload_ms = [_time_ms(control.unload, "Pipeline", name) for name in track(names, "unloading", console=errors)]
-    caller.stop()
-    phases = {"alone": caller.taken_ms[:before], "while they are loaded": caller.taken_ms[before:loaded]}
-    phases |= {"among them": caller.taken_ms[loaded:among], "while they are unloaded": caller.taken_ms[among:]}
-    for phase, taken_ms in phases.items():
-        p50, p99 = percentiles(taken_ms)
+        ready_ms = [
+            _time_ms(_load, control, client, name, number)
+            for number, name in enumerate(track(names, "loading", console=errors))
+        ]
+    times.append(time.monotonic())
+    full = _memory_mb(stack)
+    time.sleep(QUIET_S)
+    times.append(time.monotonic())
+    unload_ms = [_time_ms(control.unload, "Pipeline", name) for name in track(names, "unloading", console=errors)]
+    times.append(time.monotonic())
+    calls = caller.stop()
+    for phase, since_s, until_s in zip(PHASES, times, times[1:], strict=False):
+        p50, p99 = percentiles(calls.between(since_s, until_s))
         table.add_row(f"bystander, {phase}: p50, p99", f"{p50:.2f} ms, {p99:.2f} ms")
     tenth = max(n_pipelines // 10, 1)
     for which, part in (("the first tenth", ready_ms[:tenth]), ("the last tenth", ready_ms[-tenth:])):
@@ -90,14 +93,13 @@ def _replace(stack: Stack, log: Log, n_replacements: int, table: Table) -> None:
         time.sleep(0.1)
         control.load(resources(pipeline(REPLACED, number)))
     time.sleep(0.3)
-    for caller in callers:
-        caller.stop()
-    answers = {request: value for caller in callers for request, value in caller.answers.items()}
+    seen = [caller.stop() for caller in callers]
+    answers = {request: value for calls in seen for request, value in calls.answers.items()}
     entered = _versions(log)
     wrong = sum(
         float(model_name(entered[request] - 1).rpartition("-")[2]) != value for request, value in answers.items()
     )
-    gap_ms = max(longest_gap_ms(caller.answered_s) for caller in callers)
+    gap_ms = max(longest_gap_ms(calls.answered_s) for calls in seen)
     table.add_row("requests under replacement, answered", f"{len(entered)}, {len(answers)}")
     table.add_row("answered by another version than they entered on", f"{wrong}")
     table.add_row("versions that requests ran on", f"{len(set(entered.values()))}")

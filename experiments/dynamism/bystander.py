@@ -1,8 +1,13 @@
-"""A caller at a steady pace, in a thread: how long each answer took, and when it came."""
+"""A caller at a steady pace, in a process of its own: how long each answer took, and when it came.
 
-import threading
+A thread would wait for the interpreter's lock while the loader works, and measure that.
+"""
+
+import multiprocessing
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 
 import httpx
 import numpy as np
@@ -11,56 +16,60 @@ from numpy.typing import NDArray
 BODY = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [0.0]}]}
 
 
-class Caller:
-    """Calls a pipeline again and again, with a pause between an answer and the next call.
+@dataclass(slots=True)
+class Calls:
+    """What a caller saw: milliseconds of each answer, when it came (monotonic seconds), the number by request id."""
 
-    Attributes
-    ----------
-    taken_ms : list of float
-        How long each answer took.
-    answered_s : list of float
-        When each came, on the monotonic clock.
-    answers : dict of str to float
-        The number answered to each request id.
-    """
+    taken_ms: list[float] = field(default_factory=list)
+    answered_s: list[float] = field(default_factory=list)
+    answers: dict[str, float] = field(default_factory=dict)
+
+    def between(self, since_s: float, until_s: float) -> list[float]:
+        """Return the milliseconds of the answers that came in that time."""
+        pairs = zip(self.answered_s, self.taken_ms, strict=True)
+        return [taken_ms for answered_s, taken_ms in pairs if since_s <= answered_s < until_s]
+
+
+class Caller:
+    """Calls a pipeline again and again, with a pause between an answer and the next call, until it is stopped."""
 
     def __init__(self, url: str, pipeline: str, pause_s: float) -> None:
-        self.taken_ms: list[float] = []
-        self.answered_s: list[float] = []
-        self.answers: dict[str, float] = {}
-        self._address = f"{url}/v2/pipelines/{pipeline}/infer"
-        self._pause_s = pause_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._call, daemon=True)
-        self._thread.start()
+        self._here, there = multiprocessing.Pipe()
+        address = f"{url}/v2/pipelines/{pipeline}/infer"
+        self._process = multiprocessing.get_context("spawn").Process(target=_call, args=(address, pause_s, there))
+        self._process.start()
+        self._here.recv()
 
-    def _call(self) -> None:
-        with httpx.Client(timeout=30) as client:
-            while not self._stop.wait(self._pause_s):
-                began = time.perf_counter()
-                answer = client.post(self._address, json=BODY).raise_for_status().json()
-                self.answered_s.append(time.perf_counter())
-                self.taken_ms.append((self.answered_s[-1] - began) * 1000)
-                self.answers[answer["id"]] = answer["outputs"][0]["data"][0]
-
-    def count(self) -> int:
-        """Return how many answers have come."""
-        return len(self.taken_ms)
-
-    def stop(self) -> None:
-        """Stop calling; the call under way is finished.
+    def stop(self) -> Calls:
+        """Stop calling and return what was seen.
 
         Raises
         ------
-        RuntimeError
-            If the caller had ended before, because a call failed.
+        EOFError
+            If a call failed; the process said how.
         """
-        alive = self._thread.is_alive()
-        self._stop.set()
-        self._thread.join()
-        if not alive:
-            msg = "a call failed: its error stands above"
-            raise RuntimeError(msg)
+        self._here.send("stop")
+        calls: Calls = self._here.recv()
+        self._process.join()
+        return calls
+
+
+def _call(address: str, pause_s: float, parent: Connection) -> None:
+    calls = Calls()
+    with httpx.Client(timeout=30) as client:
+        _ask(client, address, calls)  # untimed: it opens the connection
+        parent.send("calling")
+        while not parent.poll(pause_s):
+            began = time.monotonic()
+            _ask(client, address, calls)
+            calls.answered_s.append(time.monotonic())
+            calls.taken_ms.append((calls.answered_s[-1] - began) * 1000)
+    parent.send(calls)
+
+
+def _ask(client: httpx.Client, address: str, calls: Calls) -> None:
+    answer = client.post(address, json=BODY).raise_for_status().json()
+    calls.answers[answer["id"]] = answer["outputs"][0]["data"][0]
 
 
 def percentiles(taken_ms: Sequence[float]) -> NDArray[np.float64]:
