@@ -341,14 +341,11 @@ class Task:
         self, flow: Flow, rule: FiringRule, visit: int, data: Sequence[tuple[int, Arrival]], used: list[Arrival]
     ) -> None:
         """Write the rule's result: the payload of ``data``, with everything in ``used`` as its parents."""
-        if visit > flow.topology.max_step_revisits and flow.topology.cyclic:
-            self._fail_rule(
-                flow,
-                rule,
-                visit,
-                Failure.of_visits(flow.topology.pipeline, rule.step, flow.topology.max_step_revisits),
-                used,
-            )
+        limit = flow.topology.max_step_revisits
+        if flow.topology.cyclic and visit > limit:
+            failure = Failure.of_visits(flow.topology.pipeline, rule.step, limit)
+            self._fail_rule(flow, rule, visit, failure, used)
+            flow.ended[rule.index, visit] = Ending.FIRED  # what comes again is a copy of what the error was made from
             return
         try:
             value = join_payload(flow, rule, data)

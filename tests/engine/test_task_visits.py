@@ -49,6 +49,15 @@ def test_a_step_visited_too_often_fails_the_request_with_the_limit(desk: Callabl
     assert "maxStepRevisits = 2" in text
 
 
+def test_a_copy_of_what_came_too_often_is_a_duplicate(desk: Callable):
+    loop = desk(LOOP)
+    loop.send("pipeline.p.inputs", {"X": [1]})
+    for number in (0, 1, 2):
+        loop.send("model.b.outputs", {"X": [1]}, headers=visit(number))
+    copied = loop.send("model.b.outputs", {"X": [1]}, headers=visit(2))
+    assert [(step, reason) for step, _, reason in copied.drops] == [("a", "duplicate")]
+
+
 def test_visits_of_requests_with_prefix_equal_ids_are_counted_apart(desk: Callable):
     loop = desk(LOOP)
     for request in ("r.1", "r.10"):
