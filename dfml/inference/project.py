@@ -4,7 +4,7 @@ Contents are moved, not decoded, and stay with their tensor. The protocol wants 
 typed, so where a join meets both forms the typed ones become raw.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from dfml.errors import PayloadError
@@ -24,7 +24,7 @@ _Result = TypeVar("_Result", InferRequest, InferResponse)
 def merge(parts: Sequence[Part], *, model_name: str, request_id: str, allow_duplicates: bool = False) -> InferRequest:
     """Return a request made of the parts' tensors, part after part; parameters are the first part's.
 
-    A wanted tensor that its part does not have is left out: :func:`has_all` and :func:`has_any` tell beforehand.
+    A wanted tensor that its part does not have is left out.
 
     Raises
     ------
@@ -48,18 +48,6 @@ def merge_response(
     """
     response = InferResponse(model_name=model_name, id=request_id)
     return _fill(response, parts, allow_duplicates=allow_duplicates)
-
-
-def has_all(message: Message, names: Iterable[str]) -> bool:
-    """Return whether the message has a tensor of each name."""
-    present = {tensor.name for tensor in message.tensors}
-    return all(name in present for name in names)
-
-
-def has_any(message: Message, names: Iterable[str]) -> bool:
-    """Return whether the message has a tensor of at least one of the names."""
-    present = {tensor.name for tensor in message.tensors}
-    return any(name in present for name in names)
 
 
 def want_all(message: Message, renames: Mapping[str, str]) -> Wanted | None:

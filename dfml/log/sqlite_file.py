@@ -22,8 +22,6 @@ OFFSET_BITS = 40
 APPLICATION_ID = 0x64666D6C
 """``dfml``: tells our files from other SQLite files."""
 SCHEMA_VERSION = 1
-OLDEST_SQLITE = (3, 37, 0)
-"""STRICT tables."""
 PAGE_BYTES = 8192
 BACKSTOP_PAGES = 16_000
 """Pages in the WAL at which the writer itself checkpoints; before that, the upkeep thread does."""

@@ -58,11 +58,6 @@ class Gathering:
         """Whether every slot has its record or will never have one."""
         return self.arrived | self.never == self.rule.data_mask | self.rule.trigger_mask
 
-    def waiting_for(self) -> tuple[str, ...]:
-        """Return the slots that are still open, as references."""
-        gone = self.arrived | self.never
-        return tuple(source.name for slot, source in enumerate(self.rule.slots) if not gone >> slot & 1)
-
     def lacking(self) -> tuple[str, ...]:
         """Return what kept the rule from firing: tensors that were filtered, slots that stayed empty."""
         empty = (source.name for slot, source in enumerate(self.rule.slots) if not self.arrived >> slot & 1)

@@ -23,10 +23,6 @@ class Flows:
         self._open: OrderedDict[FlowKey, Flow] = OrderedDict()
         self._finished: OrderedDict[FlowKey, Endings] = OrderedDict()
 
-    def __iter__(self) -> Iterator[Flow]:
-        """Give the flows under way, the oldest first."""
-        return iter(self._open.values())
-
     def under_way(self, topology: Topology, request: bytes) -> Flow | None:
         """Return a request's flow, or None when it has none yet or is finished."""
         return self._open.get((topology.pipeline, topology.version, request))

@@ -6,7 +6,7 @@ whose positions may have moved.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from dfml import headers as h
 from dfml.errors import PayloadError
@@ -115,13 +115,6 @@ class Task:
     def next_close_ms(self) -> int | None:
         """Return when the next window closes."""
         return self._windows.next_close_ms()
-
-    def waiting(self) -> Iterable[tuple[bytes, str, tuple[str, ...]]]:
-        """Yield (request, step, what it waits for) of every rule that has something and waits for more."""
-        for flow in self._flows:
-            for gathering in flow.gatherings.values():
-                if not gathering.fired:
-                    yield flow.request, gathering.rule.step, gathering.waiting_for()
 
     # -- filling slots ------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ writes the outcome is none of its business: the event loop of :mod:`dfml_engine.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from dfml import headers as h
@@ -250,8 +250,3 @@ class EngineWorker:
                 outcome.offsets[TopicPartition(topic, number)] = task.committable(topic)
             task.appends = []
             task.touched.clear()
-
-    def waiting(self) -> Iterable[tuple[bytes, str, tuple[str, ...]]]:
-        """Yield (request, step, what it waits for) of every rule that holds something."""
-        for task in self._tasks.values():
-            yield from task.waiting()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from dfml.errors import PayloadError
 from dfml.inference.codec import Message, decode_tensors, encode_request, encode_response, validate
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
-from dfml.inference.project import has_all, has_any, merge, merge_response, want_all
+from dfml.inference.project import merge, merge_response, want_all
 
 Values = dict[str, list[int]]
 
@@ -123,10 +123,6 @@ def test_parameters_are_the_first_parts() -> None:
 
 def test_an_absent_tensor_is_left_out() -> None:
     source = make(ABC, raw=True)
-    assert has_all(source, ["a", "b"])
-    assert not has_all(source, ["a", "z"])
-    assert has_any(source, ["a", "z"])
-    assert not has_any(source, ["z"])
     assert read(merge([(source, (("a", "a"), ("z", "z")))], model_name="n", request_id="7")) == {"a": [1]}
 
 
