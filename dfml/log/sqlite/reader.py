@@ -9,10 +9,10 @@ from pathlib import Path
 
 from dfml.errors import LogError
 from dfml.log.base import Reader
-from dfml.log.header_blob import decode_headers
-from dfml.log.sqlite_catalogue import Catalogue
-from dfml.log.sqlite_file import OFFSET_BITS, translate
-from dfml.log.wake import Wake
+from dfml.log.sqlite.catalogue import Catalogue
+from dfml.log.sqlite.file import OFFSET_BITS, translate
+from dfml.log.sqlite.header_blob import decode_headers
+from dfml.log.sqlite.wake import Wake
 from dfml.record import Record, TopicPartition
 
 SELECT_RECORDS = (

@@ -8,14 +8,14 @@ from pathlib import Path
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import BadInputError, ConflictError, LogError, LogReadOnlyError
 from dfml.log.base import Commit, Log, Membership, Reader, TopicConfig
-from dfml.log.sqlite_cleaner import Cleaner
-from dfml.log.sqlite_file import Durability, connect, connect_to_read
-from dfml.log.sqlite_group import SqliteMembership
-from dfml.log.sqlite_queries import Queries
-from dfml.log.sqlite_reader import SqliteReader
-from dfml.log.sqlite_upkeep import Upkeep
-from dfml.log.sqlite_writer import Writer
-from dfml.log.wake import Wake
+from dfml.log.sqlite.cleaner import Cleaner
+from dfml.log.sqlite.file import Durability, connect, connect_to_read
+from dfml.log.sqlite.group import SqliteMembership
+from dfml.log.sqlite.queries import Queries
+from dfml.log.sqlite.reader import SqliteReader
+from dfml.log.sqlite.upkeep import Upkeep
+from dfml.log.sqlite.wake import Wake
+from dfml.log.sqlite.writer import Writer
 from dfml.record import Append, Position, Record, TopicName, TopicPartition
 
 LOCK_TIMEOUT_S = 10.0

@@ -15,9 +15,9 @@ import sqlite3
 from dfml.clock import Clock
 from dfml.errors import BadInputError, ConflictError, FencedError
 from dfml.log.base import Membership
-from dfml.log.sharing import share_out
-from dfml.log.sqlite_fence import Fence
-from dfml.log.sqlite_writer import Writer
+from dfml.log.sqlite.fence import Fence
+from dfml.log.sqlite.sharing import share_out
+from dfml.log.sqlite.writer import Writer
 
 
 class SqliteMembership(Membership):

@@ -10,11 +10,11 @@ from pathlib import Path
 from dfml.clock import Clock
 from dfml.errors import DfmlError, LogError, LogReadOnlyError, LogUnavailableError
 from dfml.log.base import Commit
-from dfml.log.file_lock import FileLock
-from dfml.log.header_blob import encode_headers
-from dfml.log.sqlite_catalogue import TOPICS_CHANGED, Catalogue
-from dfml.log.sqlite_fence import Fence
-from dfml.log.sqlite_file import OFFSET_BITS, Durability, connect, prepare, translate
+from dfml.log.sqlite.catalogue import TOPICS_CHANGED, Catalogue
+from dfml.log.sqlite.fence import Fence
+from dfml.log.sqlite.file import OFFSET_BITS, Durability, connect, prepare, translate
+from dfml.log.sqlite.file_lock import FileLock
+from dfml.log.sqlite.header_blob import encode_headers
 from dfml.record import Append, Record, TopicName, TopicPartition
 
 INSERT_RECORDS = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)"

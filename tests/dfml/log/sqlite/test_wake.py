@@ -3,7 +3,7 @@
 import threading
 import time
 
-from dfml.log.wake import Wake
+from dfml.log.sqlite.wake import Wake
 
 LONG_S = 30.0
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfml.log.sharing import share_out
+from dfml.log.sqlite.sharing import share_out
 
 MEMBERS = st.sets(st.sampled_from("abcdef"), min_size=1)
 OWNERS = st.dictionaries(st.integers(0, 15), st.sampled_from("abcdefgone"))

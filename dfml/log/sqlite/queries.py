@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dfml.errors import LogError
 from dfml.log.base import TopicConfig
-from dfml.log.sqlite_catalogue import Catalogue
-from dfml.log.sqlite_file import OFFSET_BITS, translate
+from dfml.log.sqlite.catalogue import Catalogue
+from dfml.log.sqlite.file import OFFSET_BITS, translate
 from dfml.record import TopicName, TopicPartition
 
 SELECT_FIRST = "SELECT id FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"

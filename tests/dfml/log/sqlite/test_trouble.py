@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from dfml.errors import LogError, LogReadOnlyError, LogUnavailableError
-from dfml.log.file_lock import FileLock
 from dfml.log.sqlite import SqliteLog
-from dfml.log.sqlite_file import translate
+from dfml.log.sqlite.file import translate
+from dfml.log.sqlite.file_lock import FileLock
 from dfml.record import Append
 from tests.dfml.log.backends import A0, A1, A, make_sqlite, put, read, values
 
@@ -86,7 +86,9 @@ class TestCrashes:
             return int(whole[-1]) + 1
 
     def test_a_process_that_dies_while_it_holds_the_lock_does_not_keep_it(self, path: Path) -> None:
-        hold = "import sys; from dfml.log.file_lock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(1)"
+        hold = (
+            "import sys; from dfml.log.sqlite.file_lock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(1)"
+        )
         with make_sqlite(path) as log:
             command = [sys.executable, "-c", f"{hold}; print(flush=True); sys.stdin.read()", f"{path}-lock"]
             with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:

@@ -6,9 +6,9 @@ import threading
 from pathlib import Path
 
 from dfml.errors import LogError
-from dfml.log.sqlite_cleaner import Cleaner
-from dfml.log.sqlite_file import BACKSTOP_PAGES, translate
-from dfml.log.sqlite_writer import Writer
+from dfml.log.sqlite.cleaner import Cleaner
+from dfml.log.sqlite.file import BACKSTOP_PAGES, translate
+from dfml.log.sqlite.writer import Writer
 
 CHECKPOINT_S = 0.25
 """A checkpoint inside a commit stalls it for 10 to 60 ms; beside it and this often, p99 fell from 6.9 to 0.8 ms."""

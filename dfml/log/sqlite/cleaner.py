@@ -12,9 +12,9 @@ from pathlib import Path
 
 from dfml.clock import Clock
 from dfml.log.base import Cleanup, TopicConfig
-from dfml.log.sqlite_catalogue import Catalogue
-from dfml.log.sqlite_file import OFFSET_BITS, translate
-from dfml.log.sqlite_writer import Writer
+from dfml.log.sqlite.catalogue import Catalogue
+from dfml.log.sqlite.file import OFFSET_BITS, translate
+from dfml.log.sqlite.writer import Writer
 
 STEP_RECORDS = 250
 STEP_BYTES = 1024 * 1024

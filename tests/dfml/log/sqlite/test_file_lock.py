@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dfml.log.file_lock import FileLock
+from dfml.log.sqlite.file_lock import FileLock
 
 
 @pytest.fixture

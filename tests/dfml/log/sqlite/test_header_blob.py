@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfml.log.header_blob import decode_headers, encode_headers
+from dfml.log.sqlite.header_blob import decode_headers, encode_headers
 from dfml.record import Headers
 
 

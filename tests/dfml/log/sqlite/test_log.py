@@ -9,10 +9,11 @@ import pytest
 
 from dfml.clock import wall_clock_ms
 from dfml.errors import FencedError, LogError, LogReadOnlyError, SettingsError
-from dfml.log import Cleanup, Commit, TopicConfig, open_log, sqlite_reader
+from dfml.log import Cleanup, Commit, TopicConfig, open_log
 from dfml.log.sqlite import SqliteLog
-from dfml.log.sqlite_file import Durability
-from dfml.log.sqlite_writer import Writer
+from dfml.log.sqlite import reader as sqlite_reader
+from dfml.log.sqlite.file import Durability
+from dfml.log.sqlite.writer import Writer
 from dfml.record import Append
 from tests.dfml.log.backends import A0, A1, B0, A, B, make_sqlite, put, read, take, until, values
 
