@@ -1,6 +1,6 @@
 # Each target prepares .venv first (once, about a minute) and uses it again as long as pyproject.toml is the same.
 .DEFAULT_GOAL := help
-.PHONY: help prepare demo test check format bench soak clean
+.PHONY: help prepare demo test check format bench soak kafka kafka-stop clean
 
 PYTHON := .venv/bin/python
 FAULT ?= classifier
@@ -8,7 +8,7 @@ SEED ?= 0
 DATA ?= ../shared/data/causal-faults
 
 help:  ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 prepare:  ## Create .venv, or bring it up to pyproject.toml
 	@.ci/prepare
@@ -29,6 +29,12 @@ bench: prepare  ## Measure engine and localiser into build/bench (DATA=folder of
 	$(PYTHON) -m experiments.engine_latency --out build/bench
 	@if [ -d '$(DATA)' ]; then set -x; $(PYTHON) -m experiments.recorded_study --data '$(DATA)' --out build/bench; \
 	else echo "recorded study skipped: there is no folder $(DATA); name it with DATA=..." >&2; fi
+
+kafka: prepare  ## Start an Apache Kafka on free loopback ports and print its address (KAFKA_VERSION=3.9.1; wants Java 17 and Maven)
+	@$(PYTHON) -m experiments.kafka_broker start $(if $(KAFKA_VERSION),--version '$(KAFKA_VERSION)')
+
+kafka-stop: prepare  ## Stop it and remove its data
+	@$(PYTHON) -m experiments.kafka_broker stop
 
 format: prepare  ## Format the code and mend what the linter can mend
 	$(PYTHON) -m ruff format .
