@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dfml.cli import answer, infer, lineage, localise, resources, stack
+from dfml.cli import answer, evaluate, infer, lineage, localise, resources, stack
 from dfml.cli.output import BAD_USAGE, FAILED, complain
 from dfml.cli.target import General
 from dfml.errors import BadInputError, DfmlError
@@ -58,7 +58,7 @@ app = typer.Typer(
 PANELS = {
     "Run": (stack.up, stack.run, *resources.VERBS, infer.infer, answer.answer),
     "Look": lineage.VERBS,
-    "Find the cause": localise.VERBS,
+    "Find the cause": (*localise.VERBS, evaluate.evaluate),
 }
 for panel, verbs in PANELS.items():
     for verb in verbs:

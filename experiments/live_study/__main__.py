@@ -15,9 +15,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dfml_analysis.evaluate.intervals import wilson
 from experiments.live_study.apps import APPS
 from experiments.live_study.running import Case, diagnose, record
-from experiments.recorded_study.scoring import wilson
 
 COLUMNS = ("app", "fault", "seed", "verdict", "step", "kind", "n_suspects", "verdict_right", "step_right", "seconds")
 

@@ -1,0 +1,181 @@
+"""From answers to scores: one a suite, condition and method, with intervals; failures count as misses."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from dfml_analysis.evaluate.answer import Answer
+from dfml_analysis.evaluate.intervals import wilson
+from dfml_analysis.evaluate.journal import to_csv
+
+OWN = "dfml"
+DEPTH = 5
+"""Avg@5 (Pham et al. 2024): the mean of the accuracies at 1 to 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A count of a whole, with its 95 % Wilson interval."""
+
+    hits: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        """The share; NaN of nothing."""
+        return self.hits / self.n if self.n else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its interval."""
+        return wilson(self.hits, self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one method did in one condition.
+
+    Attributes
+    ----------
+    suite, condition, method : str
+    n, failed : int
+        Cases, and those in which the method gave no answer.
+    control : bool
+        Whether nothing was broken; ``alarms`` is what counts then, and the six that follow it are None.
+    alarms : Share or None
+        Verdicts that something changed; None for a method that never decides.
+    top1, top3 : Share or None
+        A step of a broken component is the first suspect, or one of the first three.
+    avg5 : float or None
+        Mean over k = 1 .. 5 of the share of broken components among the first k, of min(k, broken) possible ones.
+    false_flags : Share or None
+        A step that was not broken is accused; None for a method that never decides.
+    recall, precision : float or None
+        Share of the broken components that are accused, over all cases; share of the accused steps that were broken.
+    all_found : Share or None
+        Every broken component is accused.
+    median_seconds, p90_seconds : float
+    peak_mb : float or None
+        The largest growth of the process in one case.
+    time_ratio : float or None
+        Median of this method's time over that of ``dfml`` on the same case; None where ``dfml`` was not run.
+    """
+
+    suite: str
+    condition: str
+    method: str
+    n: int
+    failed: int
+    control: bool
+    alarms: Share | None
+    top1: Share | None
+    top3: Share | None
+    avg5: float | None
+    false_flags: Share | None
+    recall: float | None
+    precision: float | None
+    all_found: Share | None
+    median_seconds: float
+    p90_seconds: float
+    peak_mb: float | None
+    time_ratio: float | None
+
+
+def score(answers: Iterable[Answer]) -> list[Score]:
+    """Return the scores, in the order in which suites, conditions and methods first occur."""
+    groups: dict[tuple[str, str, str], list[Answer]] = {}
+    own: dict[tuple[str, str, str], float] = {}
+    for answer in answers:
+        groups.setdefault((answer.suite, answer.condition, answer.method), []).append(answer)
+        if answer.method == OWN and not answer.failed:
+            own[answer.key[:3]] = answer.seconds
+    conditions = list(dict.fromkeys(key[:2] for key in groups))
+    return [
+        _score(key, group, own) for condition in conditions for key, group in groups.items() if key[:2] == condition
+    ]
+
+
+def _score(key: tuple[str, str, str], group: Sequence[Answer], own: dict[tuple[str, str, str], float]) -> Score:
+    decides, control = group[0].decides, group[0].is_control
+    faulty = not control
+    seconds = [answer.seconds for answer in group]
+    peaks = [answer.peak_mb for answer in group if answer.peak_mb is not None]
+    ratios = [answer.seconds / own[answer.key[:3]] for answer in group if answer.key[:3] in own]
+    return Score(
+        *key,
+        n=len(group),
+        failed=sum(answer.failed for answer in group),
+        control=control,
+        alarms=_share(answer.alarmed for answer in group) if decides else None,
+        top1=_share(is_hit(answer, 1) for answer in group) if faulty else None,
+        top3=_share(is_hit(answer, 3) for answer in group) if faulty else None,
+        avg5=float(np.mean([average_at(answer, DEPTH) for answer in group])) if faulty else None,
+        false_flags=_share(bool(set(answer.accused) - answer.truth) for answer in group)
+        if faulty and decides
+        else None,
+        recall=_recall(group) if faulty and decides else None,
+        precision=_precision(group) if faulty and decides else None,
+        all_found=_share(n_accused(answer) == len(answer.culprits) for answer in group) if faulty and decides else None,
+        median_seconds=float(np.median(seconds)),
+        p90_seconds=float(np.quantile(seconds, 0.9)),
+        peak_mb=max(peaks, default=None),
+        time_ratio=float(np.median(ratios)) if ratios else None,
+    )
+
+
+def is_hit(answer: Answer, depth: int) -> bool:
+    """Return whether a broken step is among the first ``depth`` suspects."""
+    return not answer.truth.isdisjoint(answer.suspects[:depth])
+
+
+def average_at(answer: Answer, depth: int) -> float:
+    """Return the mean over k = 1 .. depth of the share of broken components found among the first k."""
+    found = [
+        sum(not set(culprit).isdisjoint(answer.suspects[:k]) for culprit in answer.culprits)
+        / min(k, len(answer.culprits))
+        for k in range(1, depth + 1)
+    ]
+    return float(np.mean(found))
+
+
+def n_accused(answer: Answer) -> int:
+    """Return how many of the broken components are accused."""
+    return sum(not set(culprit).isdisjoint(answer.accused) for culprit in answer.culprits)
+
+
+def scores_csv(scores: Sequence[Score]) -> str:
+    """Return ``scores.csv``: shares with ``_low`` and ``_high``; empty where something does not apply."""
+    rows = [_row(item) for item in scores]
+    columns = list(rows[0]) if rows else [field.name for field in fields(Score)]
+    return to_csv(columns, [list(row.values()) for row in rows])
+
+
+def _row(item: Score) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for field in fields(item):
+        value = getattr(item, field.name)
+        if "Share" in str(field.type):
+            low, high = value.interval if value is not None else (None, None)
+            row |= {
+                field.name: None if value is None else value.value,
+                f"{field.name}_low": low,
+                f"{field.name}_high": high,
+            }
+        else:
+            row[field.name] = value
+    return row
+
+
+def _share(told: Iterable[bool]) -> Share:
+    values = list(told)
+    return Share(sum(values), len(values))
+
+
+def _recall(group: Sequence[Answer]) -> float:
+    return sum(map(n_accused, group)) / sum(len(answer.culprits) for answer in group)
+
+
+def _precision(group: Sequence[Answer]) -> float | None:
+    n_steps = sum(len(answer.accused) for answer in group)
+    return sum(len(set(answer.accused) & answer.truth) for answer in group) / n_steps if n_steps else None

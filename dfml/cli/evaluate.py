@@ -1,0 +1,178 @@
+"""``evaluate``: methods of fault localisation on a suite of cases with a known answer, scored and drawn."""
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dfml.cli.output import Output, OutputOption, print_json, progress, say, show
+from dfml.errors import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dfml_analysis.evaluate.answer import Answer
+    from dfml_analysis.evaluate.case import Case
+    from dfml_analysis.evaluate.journal import Journal
+    from dfml_analysis.evaluate.run import Plan
+
+INTERRUPTED = 130
+"""What a shell expects of a process that ended by SIGINT."""
+DATA_VARIABLE = "DFML_SHARED_DATA"
+DATA_FOLDERS = {"recorded": "causal-faults", "petshop": "petshop"}
+N_SEEDS, N_QUICK_SEEDS = 10, 2
+FIRST_SEED = {"train": 0, "test": 1000}
+"""Methods are developed on seeds below 1,000 only."""
+QUICK_LIMIT_S = 20.0
+
+
+class SuiteName(StrEnum):
+    """Which cases."""
+
+    RECORDED = "recorded"
+    PETSHOP = "petshop"
+
+
+class Split(StrEnum):
+    """Cases that methods were developed with, or cases they have not seen."""
+
+    TRAIN = "train"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which cases are to be run: the options of the verb, checked."""
+
+    suite: SuiteName
+    data: Path | None
+    split: Split
+    seeds: range
+    quick: bool
+
+    @property
+    def configuration(self) -> dict[str, object]:
+        """What decides an answer, as plain JSON values; a folder takes the answers of one configuration."""
+        seeds = f"{self.seeds[0]}..{self.seeds[-1]}" if self.data is None else None
+        data = None if self.data is None else str(self.data.resolve())
+        return {"suite": self.suite.value, "data": data, "split": self.split.value, "seeds": seeds, "quick": self.quick}
+
+    def cases(self) -> "list[Case]":
+        """Return the suite's cases."""
+        from dfml_analysis.evaluate.suites.petshop import petshop_cases
+        from dfml_analysis.evaluate.suites.recorded import recorded_cases
+
+        if self.data is not None and self.suite is SuiteName.PETSHOP:
+            return petshop_cases(self.data, self.split)
+        if self.data is not None:
+            split = self.data / self.split
+            return recorded_cases(split if split.is_dir() else self.data)
+        msg = f"the suite {self.suite} has no cases"
+        raise BadInputError(msg)
+
+
+def evaluate(
+    suite: Annotated[SuiteName, typer.Option(help="Which cases.")],
+    methods: Annotated[
+        str | None, typer.Option(help="Comma-separated; docs/methods.md lists them.", show_default="all")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer cases, and no method that takes seconds.")] = False,
+    data: Annotated[Path | None, typer.Option(help="For recorded and petshop: the folder of the data set.")] = None,
+    split: Annotated[Split, typer.Option(help="Cases to develop with, or to judge by.")] = Split.TRAIN,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="For simulated and live: first and last seed, A..B.", show_default="ten, two if quick"),
+    ] = None,
+    slow_cases: Annotated[int, typer.Option(min=0, help="Cases a condition for methods that take seconds.")] = 2,
+    out: Annotated[Path | None, typer.Option(help="Folder for tables, figures and the page; taken up again.")] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Score methods on cases with a known answer: who finds the culprit, who cries wolf, how long it takes.
+
+    With `--out` every answer is kept as it comes; the same command again goes on where it was stopped.
+
+    Example: `dfml evaluate --suite recorded --quick --out build/recorded`
+    """
+    from dfml_analysis.evaluate.run import LIMIT_S, Plan
+    from dfml_analysis.evaluate.scores import score
+    from dfml_analysis.evaluate.tables import render
+
+    choice = Choice(suite, _folder(suite, data), split, _seeds(seeds, split, quick=quick), quick)
+    limit_s = QUICK_LIMIT_S if quick else LIMIT_S
+    plan = Plan(choice.cases(), _chosen(methods, quick=quick), slow_cases, limit_s)
+    answers, stopped = _run(plan, choice, out)
+    scores = score(answers)
+    if output is Output.JSON:
+        print_json(scores)
+    else:
+        for table in render(scores):
+            show(table)
+    failed = [answer for answer in answers if answer.failed]
+    for reason in dict.fromkeys(f"{answer.method}: {answer.reason}" for answer in failed):
+        say(f"failed: {reason}")
+    if stopped:
+        say("stopped; the same command goes on from here" if out else "stopped; with --out it could go on from here")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _run(plan: "Plan", choice: Choice, out: Path | None) -> "tuple[Sequence[Answer], bool]":
+    """Run the plan; return its answers, those that the folder held before among them, and whether Ctrl-C ended it."""
+    from dfml_analysis.evaluate.journal import Journal
+    from dfml_analysis.evaluate.run import run
+
+    journal = Journal(out, choice.configuration) if out is not None else None
+    answers: list[Answer] = [] if journal is None else journal.answers
+    stopped = False
+    with progress() as bar:
+        task = bar.add_task(choice.suite, total=plan.n_answers, completed=len(answers))
+
+        def keep(answer: "Answer") -> None:
+            answers.append(answer) if journal is None else journal.keep(answer)
+            bar.update(task, advance=1, description=f"{answer.method}, {answer.condition}")
+
+        try:
+            run(plan, {answer.key for answer in answers}, keep)
+        except KeyboardInterrupt:
+            stopped = True
+    if journal is not None:
+        _write(journal)
+    return answers, stopped
+
+
+def _write(journal: "Journal") -> None:
+    from dfml_analysis.evaluate.journal import cases_csv
+    from dfml_analysis.evaluate.scores import score, scores_csv
+
+    journal.write("cases.csv", cases_csv(journal.answers))
+    journal.write("scores.csv", scores_csv(score(journal.answers)))
+
+
+def _folder(suite: SuiteName, data: Path | None) -> Path | None:
+    """Return the data set's folder, given or shared; None for a suite that makes its own cases."""
+    if suite not in DATA_FOLDERS:
+        if data is not None:
+            msg = f"--data {data}: the suite {suite} makes its own cases; leave it out, or choose recorded or petshop"
+            raise BadInputError(msg)
+        return None
+    return data or Path(os.environ.get(DATA_VARIABLE, "../shared/data")) / DATA_FOLDERS[suite]
+
+
+def _seeds(given: str | None, split: Split, *, quick: bool) -> range:
+    if given is None:
+        return range(FIRST_SEED[split], FIRST_SEED[split] + (N_QUICK_SEEDS if quick else N_SEEDS))
+    first, dots, last = given.partition("..")
+    if not (first.isdecimal() and (last.isdecimal() if dots else True)) or int(last or first) < int(first):
+        msg = f"--seeds {given}: expected the first and the last seed, such as 0..9"
+        raise BadInputError(msg)
+    return range(int(first), int(last or first) + 1)
+
+
+def _chosen(methods: str | None, *, quick: bool) -> list[str]:
+    from dfml_analysis.localisers import LOCALISERS, localiser
+
+    if methods is None:
+        return [name for name, method in LOCALISERS.items() if not (quick and method.slow)]
+    return list(dict.fromkeys(localiser(name.strip()).name for name in methods.split(",")))
