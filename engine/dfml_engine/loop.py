@@ -17,9 +17,11 @@ from dfml.errors import FencedError, LogError, LogUnavailableError, UnknownTopic
 from dfml.log.base import Commit, TopicConfig
 from dfml.log.sqlite import SqliteLog
 from dfml.record import Append, Record, TopicName, TopicPartition
+from dfml_engine.counts import LoopCounts
 from dfml_engine.outcome import Outcome
+from dfml_engine.reading import Reading
 from dfml_engine.share import Handover, OwnsAll, Share
-from dfml_engine.worker import Worker
+from dfml_engine.worker import NOTHING, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ SHARE_S = 0.5
 """How often the group is polled: well within the session time-out, and a handover takes three polls."""
 RETRY_S = 0.25
 """How long a refused write waits before it is tried again."""
+NO_TOPIC = TopicName("")
 
 
 class EventLoop:
@@ -46,20 +49,31 @@ class EventLoop:
         What ``tick`` is told.
     share : Share
         Which partition numbers are read.
+    errors : TopicName
+        The topic whose records count as failures.
+
+    Attributes
+    ----------
+    refusal
+        The error that the log refuses to be written with, while it does.
+    unreadable
+        Why it cannot be read, while it cannot.
+    counts
+        What was done since the start.
     """
 
-    def __init__(self, log: SqliteLog, clock: Clock = wall_clock_ms, share: Share | None = None) -> None:
+    def __init__(
+        self, log: SqliteLog, clock: Clock = wall_clock_ms, share: Share | None = None, errors: TopicName = NO_TOPIC
+    ) -> None:
         self._log = log
         self._share = share or OwnsAll()
         self._look_s = LOOK_S if share is None else LOOK_AMONG_OTHERS_S
         self._share_at_s = 0.0
         self._clock = clock
-        self._reader = log.reader()
+        self._reading = Reading(log.reader())
         self._workers: list[Worker] = []
         self._readers: dict[TopicName, list[Worker]] = defaultdict(list)
         self._wanted: dict[int, frozenset[TopicName]] = {}
-        self._next: dict[TopicPartition, int] = {}
-        self._moved: dict[TopicPartition, int] = {}
         self._outcomes: list[Outcome] = []
         self._flush_due = False
         self._wake: asyncio.TimerHandle | None = None
@@ -68,6 +82,8 @@ class EventLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
         self.refusal: LogError | None = None
+        self.unreadable = ""
+        self.counts = LoopCounts(errors)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -100,7 +116,7 @@ class EventLoop:
         if self._outcomes:
             n_left = sum(len(outcome.appends) for outcome in self._outcomes)
             logger.error("%d records were not written (%s); the next start makes them again", n_left, self.refusal)
-        self._reader.close()
+        self._reading.close()
 
     @property
     def idle(self) -> bool:
@@ -124,13 +140,16 @@ class EventLoop:
             self._readers[topic].remove(worker)
         idle = {topic for topic in topics if not self._readers[topic]}
         if idle:
-            self._end_reading([place for place in self._next if place.topic in idle])
+            self._reading.end([place for place in self.positions() if place.topic in idle])
 
-    def _end_reading(self, places: Sequence[TopicPartition]) -> None:
-        self._reader.unassign(places)
-        for place in places:
-            del self._next[place]
-            self._moved.pop(place, None)
+    def positions(self) -> dict[TopicPartition, int]:
+        """Return the next offset to be read of every topic partition, of those too that wait for their worker."""
+        return self._reading.positions()
+
+    @property
+    def paused(self) -> frozenset[TopicName]:
+        """The topics that wait because their worker holds as much as it may."""
+        return self._reading.paused
 
     # -- which partition numbers --------------------------------------------------------------------------------------
 
@@ -143,9 +162,11 @@ class EventLoop:
         if not handover:
             return
         logger.info("partition numbers: gained %s, lost %s", sorted(handover.gained), sorted(handover.lost))
+        self.counts.rebalances += 1
         sharing = [worker for worker in self._workers if worker.group]
         topics = {topic for worker in sharing for topic in worker.topics()}
-        self._end_reading([place for place in self._next if place.partition in handover.lost and place.topic in topics])
+        lost = [place for place in self.positions() if place.partition in handover.lost and place.topic in topics]
+        self._reading.end(lost)
         for worker in sharing:
             worker.release(handover.lost)
         known = self._log.topics() if handover.gained else {}
@@ -172,17 +193,14 @@ class EventLoop:
             starts |= self._log.committed(worker.group, places)
         worker.resume(self._log, starts)
         for place, start in starts.items():
-            if place not in self._next:
-                self._next[place] = start
-                self._reader.assign({place: start})
-            elif start < self._next[place]:
-                self._deliver_range(worker, place, start)
+            end = self._reading.begin(place, start)
+            if end is not None and start < end:
+                self._deliver_range(worker, place, start, end)
 
-    def _deliver_range(self, worker: Worker, place: TopicPartition, start: int) -> None:
+    def _deliver_range(self, worker: Worker, place: TopicPartition, start: int, end: int) -> None:
         """Give one worker what others have read before it came."""
         reader = self._log.reader()
         reader.assign({place: start})
-        end = self._next[place]
         while reader.positions()[place] < end:
             batch = [record for record in reader.poll(READ_RECORDS, 0) if record.offset < end]
             if not batch:
@@ -233,6 +251,7 @@ class EventLoop:
             self._refused(outcomes, error)
             return
         self.refusal = None
+        self.counts.note_written(outcomes, self._clock())
         at = 0
         for outcome in outcomes:
             if outcome.written is not None:
@@ -242,6 +261,7 @@ class EventLoop:
 
     def _fenced(self, outcomes: Sequence[Outcome]) -> None:
         """Give everything up: others own the partition numbers and make these outcomes themselves."""
+        self.counts.fenced += 1
         logger.warning("this process was away for too long: its partition numbers belong to others")
         self._hand_over(self._share.lose())
         error = FencedError("the request's partition number was handed to another process; send it again")
@@ -261,6 +281,7 @@ class EventLoop:
         if self.refusal is None:
             logger.error("the log refuses to be written: %s; trying again every %.2f s", error, RETRY_S)
         self.refusal = error
+        self.counts.retries += 1
         if isinstance(error, UnknownTopicError):
             self._redirect(outcomes)
         for outcome in outcomes:
@@ -284,34 +305,27 @@ class EventLoop:
 
     def _hand_on(self, records: Sequence[Record]) -> None:
         """Give appended records to their readers from memory, as far as nothing of another process lies between."""
-        following, moved, missed = self._next, self._moved, False
-        batch = []
-        for record in records:
-            place = TopicPartition(record.topic, record.partition)
-            expected = following.get(place)
-            if expected == record.offset:
-                following[place] = moved[place] = record.offset + 1
-                batch.append(record)
-            elif expected is not None:
-                missed = True
+        batch, missed = self._reading.take_written(records)
         self._deliver(batch)
         if missed:
             self._read_some()
 
     def _read_some(self) -> bool:
-        """Read a batch and hand it on, passing over what went from memory; return whether more may wait."""
-        if self._moved:
-            self._reader.assign(self._moved)
-            self._moved.clear()
-        records = self._reader.poll(READ_RECORDS, 0)
+        """Read a batch and hand it on, passing over what went from memory; return whether more may wait.
+
+        Nothing is read while the log refuses what came of the records before: it would only gather in memory.
+        """
+        if self._held_up:
+            return False
+        records = self._reading.poll(READ_RECORDS)
         if records:
-            self._take_read(records)
+            self._deliver(records)
         return len(records) == READ_RECORDS
 
-    def _take_read(self, records: Sequence[Record]) -> None:
-        for record in records:
-            self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
-        self._deliver(records)
+    @property
+    def _held_up(self) -> bool:
+        """Whether the log refuses outcomes that must be written."""
+        return self.refusal is not None and bool(self._outcomes)
 
     def _deliver(self, records: Sequence[Record]) -> None:
         batches: dict[int, list[Record]] = {}
@@ -322,9 +336,13 @@ class EventLoop:
             batch = batches.get(id(worker))
             if batch:
                 outcome = worker.handle(batch)
+                outcome.since_ms = batch[0].timestamp_ms
+                self.counts.read[worker.group] += len(batch)
                 if outcome:
                     self.submit(outcome)
                 self._wake_by(worker.wake_ms())
+        # A topic waits for every worker of the process; the others are read meanwhile.
+        self._reading.pause(NOTHING.union(*(worker.paused() for worker in self._workers)))
         if any(worker.topics() is not self._wanted[number] for number, worker in enumerate(self._workers)):
             self.refresh()
 
@@ -337,8 +355,10 @@ class EventLoop:
                     self._share_at_s = time.monotonic() + SHARE_S
                     self._look_at_share()
                 more = self._read_some()
-            except LogUnavailableError:
+                self.unreadable = ""
+            except LogUnavailableError as error:
                 logger.exception("the log cannot be read; trying again")
+                self.unreadable = str(error)
             await asyncio.sleep(0 if more else self._look_s)
 
     # -- time ---------------------------------------------------------------------------------------------------------
@@ -357,7 +377,7 @@ class EventLoop:
         """Let workers do what is due, once everything that had been appended has been read."""
         self._wake, self._wake_at_ms = None, None
         now_ms = self._clock()
-        if self._read_some():
+        if self._read_some() or self._held_up:
             self._wake_by(now_ms)
             return
         for worker in self._workers:

@@ -13,6 +13,7 @@ class Outcome:
     ``written`` is called with the records' positions once the unit is on the log. When the log refuses the unit and
     ``refused`` is given, it is called with the error and the unit is given up; otherwise the unit is tried again.
     ``instead`` says what is written in place of a record whose topic does not exist, which must not hold up the rest.
+    ``since_ms`` is when the oldest record that it was made from was appended, for the metrics.
     """
 
     group: str = ""
@@ -21,6 +22,7 @@ class Outcome:
     written: Callable[[Sequence[Position]], None] | None = None
     refused: Callable[[Exception], None] | None = None
     instead: Callable[[Append], Append] | None = None
+    since_ms: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self.appends or self.offsets or self.written)

@@ -65,7 +65,7 @@ class Parts:
         self.topics = Topics(settings.prefix, settings.namespace)
         self._clock = clock
         self.share = share or OwnsAll()
-        self.loop = EventLoop(log, clock, share)
+        self.loop = EventLoop(log, clock, share, self.topics.errors)
         self.registry = Registry(self.topics)
         self._users: dict[str, set[str]] = {}
         self.engine = EngineWorker(self.topics) if Part.ENGINE in chosen else None

@@ -153,6 +153,10 @@ class Registry:
         """Return the control topics."""
         return self._read
 
+    def paused(self) -> frozenset[TopicName]:
+        """Return none."""
+        return frozenset()
+
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Do nothing: the registry writes nothing."""
 

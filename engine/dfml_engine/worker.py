@@ -22,6 +22,8 @@ from dfml_engine.writing import Failure, Writer
 
 logger = logging.getLogger(__name__)
 
+NOTHING: frozenset[TopicName] = frozenset()
+"""No topics."""
 SPEC_GRACE_MS = 10_000
 """How long a record of an unknown pipeline version waits for the spec before it fails."""
 
@@ -36,6 +38,9 @@ class Worker(Protocol):
 
     def topics(self) -> frozenset[TopicName]:
         """Return the topics to be read now; they may change after each batch."""
+
+    def paused(self) -> frozenset[TopicName]:
+        """Return those of the topics that must wait: the worker holds as much as it may."""
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Prepare to read from these positions: look at what an earlier owner had written already."""
@@ -115,6 +120,10 @@ class EngineWorker:
     def topics(self) -> frozenset[TopicName]:
         """Return every topic that a rule reads, and the errors."""
         return self._read
+
+    def paused(self) -> frozenset[TopicName]:
+        """Return none."""
+        return NOTHING
 
     def sinks(self) -> frozenset[TopicName]:
         """Return every topic that a rule writes, the errors and the fates."""

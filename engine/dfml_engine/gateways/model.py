@@ -143,6 +143,10 @@ class ModelGateway:
         """Return the inputs of every model that is or was loaded."""
         return self._read
 
+    def paused(self) -> frozenset[TopicName]:
+        """Return none."""
+        return frozenset()
+
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Learn what was answered already for the records that will be read again."""
         for partition, found in already_written(log, starts, self._sinks).items():

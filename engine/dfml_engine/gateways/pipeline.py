@@ -280,6 +280,10 @@ class PipelineGateway:
         """Return the outputs of every pipeline, and the errors."""
         return self._read
 
+    def paused(self) -> frozenset[TopicName]:
+        """Return none."""
+        return frozenset()
+
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Answer the callers; a second answer to one request is dropped and said so."""
         outcome = Outcome(self.group)

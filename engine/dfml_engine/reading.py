@@ -1,0 +1,99 @@
+"""Where a loop reads on: the next offset of each topic partition, by one reader, past what went from memory.
+
+A topic partition that waits for its worker keeps its offset and is left out of the reading; the others go on.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from dfml.log.base import Reader
+from dfml.record import Record, TopicName, TopicPartition
+
+
+class Reading:
+    """The topic partitions that a loop reads.
+
+    Parameters
+    ----------
+    reader : Reader
+        A reader of the log with nothing assigned; it is closed by :meth:`close`.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._next: dict[TopicPartition, int] = {}
+        self._moved: dict[TopicPartition, int] = {}
+        self._paused: dict[TopicPartition, int] = {}
+        self._pausing: frozenset[TopicName] = frozenset()
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Return the next offset of every topic partition, those that wait too."""
+        return self._next | self._paused
+
+    @property
+    def paused(self) -> frozenset[TopicName]:
+        """The topics that wait for their worker."""
+        return self._pausing
+
+    def begin(self, place: TopicPartition, start: int) -> int | None:
+        """Read a topic partition from an offset on; return the next offset where it is read already, else None."""
+        before = self._next.get(place, self._paused.get(place))
+        if before is not None:
+            return before
+        if place.topic in self._pausing:
+            self._paused[place] = start
+        else:
+            self._next[place] = start
+            self._reader.assign({place: start})
+        return None
+
+    def end(self, places: Iterable[TopicPartition]) -> None:
+        """Read these no more."""
+        gone = list(places)
+        self._reader.unassign(gone)
+        for place in gone:
+            for offsets in (self._next, self._moved, self._paused):
+                offsets.pop(place, None)
+
+    def pause(self, topics: frozenset[TopicName]) -> None:
+        """Let these topics wait, and read on those that waited before and are not among them."""
+        if topics == self._pausing:
+            return
+        self._pausing = topics
+        for place in [place for place in self._next if place.topic in topics]:
+            self._paused[place] = self._next.pop(place)
+            self._moved.pop(place, None)
+            self._reader.unassign([place])
+        for place in [place for place in self._paused if place.topic not in topics]:
+            self._next[place] = self._paused.pop(place)
+            self._reader.assign({place: self._next[place]})
+
+    def take_written(self, records: Collection[Record]) -> tuple[list[Record], bool]:
+        """Return those of the records that are the next ones of their topic partition, and whether any was not.
+
+        What is returned counts as read: nothing of another process lies before it.
+        """
+        following, moved, missed = self._next, self._moved, False
+        taken = []
+        for record in records:
+            place = TopicPartition(record.topic, record.partition)
+            expected = following.get(place)
+            if expected == record.offset:
+                following[place] = moved[place] = record.offset + 1
+                taken.append(record)
+            elif expected is not None:
+                missed = True
+        return taken, missed
+
+    def poll(self, max_records: int) -> Sequence[Record]:
+        """Read what is on the log now, without waiting."""
+        if self._moved:
+            self._reader.assign(self._moved)
+            self._moved.clear()
+        records = self._reader.poll(max_records, 0)
+        for record in records:
+            self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        return records
+
+    def close(self) -> None:
+        """Release the reader."""
+        self._reader.close()
