@@ -6,7 +6,7 @@ import pytest
 from dfml.errors import SettingsError
 from dfml.settings import Settings, given_settings, load_settings, setting_names, variable_name
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "settings.md"
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,8 @@ def test_a_named_file_is_read_instead_of_the_default_one() -> None:
 
 def test_every_setting_can_come_from_the_environment() -> None:
     texts = {"log": "sqlite:///x.db", "tap": "no", "artefact_paths": "/a:/b", "lineage": "/l.db", "rest_host": "::1"}
-    texts |= {"prefix": "p.q", "namespace": "n", "log_durability": "full"}
+    texts |= {"prefix": "p.q", "namespace": "n", "log_durability": "full", "delivery": "transactional"}
+    texts |= {"kafka": "{client.id: c}", "max_record_bytes": "7000"}
     env = {variable_name(name): texts.get(name, "7") for name in setting_names()}
     settings = load_settings(None, env, {})
     assert all(getattr(settings, name) != getattr(Settings(), name) for name in setting_names())
@@ -76,6 +77,12 @@ def test_all_findings_are_reported_at_once_each_with_its_place() -> None:
     [
         ("log", "postgres://x"),
         ("log", "sqlite:///"),
+        ("log", "kafka://"),
+        ("log", "kafka://h"),
+        ("log", "kafka://h:9092,"),
+        ("log", "kafka://user:secret@h:9092"),
+        ("delivery", "exactly-once"),
+        ("retention_ms", "0"),
         ("prefix", "a b"),
         ("namespace", "a.b"),
         ("partitions", "0"),
@@ -93,7 +100,7 @@ def test_a_wrong_value_is_refused_with_the_variable_that_held_it(setting: str, t
         load_settings(None, {variable_name(setting): text}, {})
 
 
-@pytest.mark.parametrize("text", ["- a\n", "rest_port", "a: [", "\x00"])
+@pytest.mark.parametrize("text", ["- a\n", "rest_port", "a: [", "\x00", "tap: !!python/none x", "tap: 2026-99-99"])
 def test_a_file_that_holds_no_settings_is_refused_with_its_name(text: str) -> None:
     with pytest.raises(SettingsError, match=r"dfml\.yaml"):
         load_settings(write(text), {}, {})
