@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from dfml import headers
 from dfml.topics import Topics
+from dfml_analysis.localisers import LOCALISERS
 from dfml_engine.flow import Ending
 from dfml_engine.gateways.api import PipelineGatewayApi
 from dfml_engine.gateways.rest import create_app
@@ -93,3 +94,8 @@ def test_every_study_is_listed() -> None:
     listed = set(re.findall(r"^\| \[(\w+)\]\(\1\)", (ROOT / "experiments" / "README.md").read_text(), re.MULTILINE))
     studies = {path.parent.name for path in (ROOT / "experiments").glob("*/__init__.py")}
     assert studies <= listed
+
+
+@pytest.mark.parametrize("method", LOCALISERS)
+def test_every_method_is_documented(method: str) -> None:
+    assert f"`{method}`" in (DOCS / "methods.md").read_text()

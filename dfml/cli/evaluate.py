@@ -86,7 +86,7 @@ def evaluate(
         str | None,
         typer.Option(help="For simulated and live: first and last seed, A..B.", show_default="ten, two if quick"),
     ] = None,
-    slow_cases: Annotated[int, typer.Option(min=0, help="Cases a condition for methods that take seconds.")] = 2,
+    slow_cases: Annotated[int, typer.Option(min=0, help="Cases a condition for methods that take seconds.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for tables, figures and the page; taken up again.")] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
