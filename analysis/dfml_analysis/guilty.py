@@ -5,14 +5,17 @@ window whose parents of the variable are nearest (for a variable without parents
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
 import pandas as pd
 
 from dfml_analysis.columns import Kind
-from dfml_analysis.localisation import Suspect
 from dfml_analysis.variables import Floats
+
+if TYPE_CHECKING:
+    from dfml_analysis.localisation import Suspect
 
 ABSENT_DISTANCE = 5.0
 """How many standard deviations apart a request that has a value and one that has none are taken to be."""
@@ -29,7 +32,7 @@ class GuiltyPair:
 
 
 def guilty_pairs(
-    graph: nx.DiGraph, reference: pd.DataFrame, current: pd.DataFrame, suspect: Suspect, n_pairs: int = 1
+    graph: nx.DiGraph, reference: pd.DataFrame, current: pd.DataFrame, suspect: "Suspect", n_pairs: int = 1
 ) -> list[GuiltyPair]:
     """Return the pairs that differ most in the suspect's variable while its parents agree, most telling first.
 

@@ -1,20 +1,20 @@
 """The answer to "what changed, and where?": verdict, ordered suspects, evidence; as table, JSON, text and figure."""
 
 import math
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from html import escape
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 
 from dfml_analysis.columns import Kind
+from dfml_analysis.guilty import GuiltyPair
+from dfml_analysis.onset import Onset
 from dfml_analysis.verdict import Verdict
-from dfml_analysis.wording import short_name, spell_before_after, spell_change
+from dfml_analysis.wording import short_name, spell_change
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,19 +25,9 @@ SENTENCES = {
     Verdict.NO_CHANGE: "Nothing changed.",
     Verdict.UNDECIDED: "Undecided: {what}.",
 }
-STYLES = {
-    Verdict.FAULT: "bold red",
-    Verdict.INPUT_SHIFT: "bold yellow",
-    Verdict.NO_CHANGE: "bold green",
-    Verdict.UNDECIDED: "bold blue",
-}
-
-
 FLAG_LEVEL = 0.05
 MAX_NAMES = 3
 """More names than this in a sentence are not read."""
-MAX_ROWS = 10
-"""Suspects that are shown on a terminal; the rest is in the JSON."""
 UNKNOWN = float("nan")
 
 
@@ -88,6 +78,10 @@ class Suspect:
         not depend on the variable.
     also : tuple of str
         Other variables of the step that show the same change and add nothing to it.
+    onset : Onset or None
+        Since when; None where it was not asked, or too little could be compared.
+    pairs : tuple of GuiltyPair
+        Requests that show the change, each beside one of the reference that was asked alike, most telling first.
     """
 
     step: str
@@ -102,6 +96,8 @@ class Suspect:
     after: Summary | None = None
     attribution: float | None = None
     also: tuple[str, ...] = ()
+    onset: Onset | None = None
+    pairs: tuple[GuiltyPair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +135,8 @@ class Localisation:
         Mean of the target in the current window minus that in the reference; NaN if either has none.
     evidence : tuple of VariableEvidence
         Every variable that was tested, in topological order.
+    show_me : str
+        The command that shows a request with the first suspect's change; empty where there is none.
     """
 
     verdict: Verdict
@@ -150,6 +148,7 @@ class Localisation:
     target: str = ""
     target_change: float = UNKNOWN
     evidence: tuple[VariableEvidence, ...] = field(default=())
+    show_me: str = ""
 
     @property
     def sentence(self) -> str:
@@ -177,6 +176,11 @@ class Localisation:
         first = self.suspects[:1] if self.suspects and math.isnan(self.suspects[0].p_value) else ()
         tested = [item for item in self.suspects if item.p_value <= FLAG_LEVEL]
         return frozenset(suspect.variable for suspect in (*first, *tested))
+
+    def on_log(self, log: str) -> "Localisation":
+        """Return the same, its command naming the log: for whoever runs it where no stack or several run."""
+        words = [self.show_me, "--log", shlex.quote(log)]
+        return replace(self, show_me=" ".join(words)) if self.show_me else self
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain JSON values; a suspect's ``p_value`` is null for a method without tests."""
@@ -227,39 +231,15 @@ class Localisation:
         return plot_evidence(self, ax)
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(index=False, float_format="{:.3g}".format, border=0) if self.suspects else ""
-        return (
-            f"<p><b>{escape(self.sentence)}</b> <small>{escape(self.method)}, {escape(self.status)}</small></p>{table}"
-        )
+        from dfml_analysis.rendering import to_html  # noqa: PLC0415 - it needs this module
+
+        return to_html(self)
 
     def __rich__(self) -> RenderableType:
         """Render for the terminal."""
-        head = Text(self.sentence, style=STYLES[self.verdict])
-        if not self.suspects:
-            return head
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column()
-        for heading in ("step", "variable", "kind"):
-            table.add_column(heading, overflow="fold")
-        parts = any(suspect.attribution is not None for suspect in self.suspects)
-        for heading in ("before", "after", "p", *(["part"] if parts else [])):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for place, suspect in enumerate(self.suspects[:MAX_ROWS], start=1):
-            cells: tuple[str, ...] = (
-                str(place),
-                suspect.step,
-                short_name(suspect.variable, suspect.step),
-                suspect.kind.value,
-                *spell_before_after(suspect),
-                "" if math.isnan(suspect.p_value) else f"{suspect.p_value:.0e}",
-                "" if suspect.attribution is None else f"{suspect.attribution:+,.4g}",
-            )
-            cells = cells[: len(table.columns)]
-            table.add_row(*map(Text, cells), style="bold" if place == 1 else None)
-        if len(self.suspects) > MAX_ROWS:
-            table.add_row("", f"{len(self.suspects) - MAX_ROWS} more", style="dim")
-        note = Text(f"part: of the change of {self.target} ({self.target_change:+,.4g})", style="dim")
-        return Group(head, Text(), table, note) if parts else Group(head, Text(), table)
+        from dfml_analysis.rendering import to_terminal  # noqa: PLC0415 - it needs this module
+
+        return to_terminal(self)
 
 
 COLUMNS = (

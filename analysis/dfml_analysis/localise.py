@@ -1,6 +1,9 @@
 """The front door: two windows and a graph in, a localisation out."""
 
+import shlex
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import networkx as nx
@@ -8,9 +11,16 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from dfml_analysis.localisation import Localisation
+from dfml_analysis.guilty import guilty_pairs
+from dfml_analysis.localisation import Localisation, Suspect
 from dfml_analysis.localisers import localiser
 from dfml_analysis.localisers.base import Problem
+from dfml_analysis.onset import follow
+from dfml_analysis.verdict import Verdict
+
+MAX_FOLLOWED = 5
+"""Suspects whose evidence is followed in time; the strongest come first."""
+N_PAIRS = 5
 
 
 def localise(  # noqa: PLR0913 - the front door names what it needs; four of the six are the problem itself
@@ -46,10 +56,12 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
     problem = Problem(graph, reference, current, target, seed)
     with _blas().limit(limits=1):
         ranking = localiser(method).rank(problem)
+        accused = ranking.verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
+        suspects = _followed(problem, ranking.suspects) if accused else ranking.suspects
     seconds = time.perf_counter() - start
     return Localisation(
         verdict=ranking.verdict,
-        suspects=ranking.suspects,
+        suspects=suspects,
         method=method,
         seed=seed,
         seconds=seconds,
@@ -57,7 +69,29 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         target=target,
         target_change=_change(reference[target], current[target]),
         evidence=ranking.evidence,
+        show_me=_show_me(current, suspects),
     )
+
+
+def _followed(problem: Problem, suspects: Sequence[Suspect]) -> tuple[Suspect, ...]:
+    """Return the suspects, the first of them with since when and with requests that show it."""
+    windows, frames = problem.windows(), (problem.reference, problem.current)
+    told = []
+    for suspect in suspects[:MAX_FOLLOWED]:
+        found = follow(windows, suspect.variable, suspect.kind)
+        if found is None:
+            told.append(suspect)
+            continue
+        carriers = problem.current.iloc[found.carriers()]
+        pairs = guilty_pairs(windows.graph, problem.reference, carriers, suspect, N_PAIRS) if len(carriers) else []
+        told.append(replace(suspect, onset=found.onset(*frames), pairs=tuple(pairs)))
+    return (*told, *suspects[MAX_FOLLOWED:])
+
+
+def _show_me(current: pd.DataFrame, suspects: Sequence[Suspect]) -> str:
+    """Return the command that shows a guilty request; nothing for a table that no lineage store has made."""
+    pairs = suspects[0].pairs if suspects else ()
+    return shlex.join(["dfml", "trace", pairs[0].guilty]) if pairs and "pipeline" in current.attrs else ""
 
 
 @cache

@@ -1,9 +1,11 @@
 """What changed, in one clear sentence, and a variable's short name."""
 
 import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dfml_analysis.columns import Kind, parse_column
+from dfml_analysis.onset import Onset, Since
 
 if TYPE_CHECKING:
     from dfml_analysis.localisation import Summary, Suspect
@@ -13,6 +15,10 @@ SAME_MEAN_SD = 0.05
 """Means nearer than this many standard deviations read as "the same": then the shape is what changed."""
 MANY = 10_000
 """From here a number is told without decimals."""
+FINE_MS = 5000
+"""Within an interval shorter than this, milliseconds tell something."""
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SMALLEST_P = 1e-300
 SHARES = frozenset({Kind.PRESENCE, Kind.ERROR})
 
 
@@ -59,6 +65,65 @@ def spell_change(suspect: "Suspect") -> str:
         return f"{name}{_level(suspect, change)}"
     answer = "it answers differently" if suspect.variable == suspect.step else f"its {name} changed"
     return f"{answer}{_level(suspect, change)} for the same inputs"
+
+
+def spell_p(p_value: float) -> str:
+    """Return a p-value as a reader takes it in: ``0.032``, ``3·10⁻¹²``."""
+    if not math.isfinite(p_value):
+        return "–"
+    if p_value <= SMALLEST_P:
+        return "<10" + "-300".translate(SUPERSCRIPTS)
+    if p_value >= 0.001:
+        return f"{p_value:.2g}"
+    digits, power = f"{p_value:.0e}".split("e")
+    return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
+
+
+def spell_since(onset: Onset) -> str:
+    """Return since when, with its interval: ``2024-05-01 12:00:07 UTC (95 %: 12:00:05 to 12:00:09)``.
+
+    Where the times are not known, requests are counted from 1 within their window.
+    """
+    if onset.since is Since.UNCLEAR:
+        return "cannot be told: the evidence does not say where it begins"
+    first, (low, high) = _moment(onset), _interval(onset)
+    between = "" if low == high else f" (95 %: {low} to {high})"
+    end = "" if onset.until is None else f", until {_until(onset)}"
+    match onset.since:
+        case Since.FROM_START:
+            return f"{first}, where the current window begins (95 %: up to {high}){end}"
+        case Since.BEFORE:
+            return f"{first}{between}, within the reference: an earlier one would show it better{end}"
+        case Since.WITHIN:
+            return f"{first}{between}{end}"
+
+
+def _moment(onset: Onset) -> str:
+    return _spell_row(onset.row) if onset.time_ms is None else f"{_spell_time(onset.time_ms, onset)} UTC"
+
+
+def _interval(onset: Onset) -> tuple[str, str]:
+    if onset.earliest_ms is None or onset.latest_ms is None:
+        return _spell_row(onset.earliest), _spell_row(onset.latest)
+    low, high = (_spell_time(moment, onset) for moment in (onset.earliest_ms, onset.latest_ms))
+    return (low[11:], high[11:]) if low[:10] == high[:10] else (low, high)
+
+
+def _until(onset: Onset) -> str:
+    if onset.until_ms is not None:
+        return _spell_time(onset.until_ms, onset)[11:]
+    return _spell_row(onset.until or 0)
+
+
+def _spell_row(row: int) -> str:
+    return f"request {row + 1}" if row >= 0 else f"{-row} before the window"
+
+
+def _spell_time(time_ms: int, onset: Onset) -> str:
+    """Return a time in UTC, to the millisecond where the interval is of seconds."""
+    span_ms = (onset.latest_ms or 0) - (onset.earliest_ms or 0)
+    fine = "milliseconds" if span_ms < FINE_MS else "seconds"
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(" ", fine)[:-6]
 
 
 def _level(suspect: "Suspect", change: str) -> str:

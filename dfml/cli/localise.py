@@ -78,7 +78,7 @@ def localise(
     if output is Output.JSON:
         print_json(found.to_json())
     else:
-        show(found)
+        show(found if log is None else found.on_log(log))
         if found.status != "ok":
             say(f"status: {found.status}")
     _fail_if_failed(found)
@@ -114,14 +114,14 @@ def report(
             graph=question.pipeline or question.causal,
             reference=question.reference,
             current=question.current,
-            traces=_guilty_traces(store, question, found) if store else (),
+            traces=_guilty_traces(store, found) if store else (),
             title=title,
             reproduce=_spell_command(question, found, pipeline, [reference, current], graph, out),
         )
     if output is Output.JSON:
         print_json({**found.to_json(), "out": str(out)})
     else:
-        show(found)
+        show(found if log is None else found.on_log(log))
     say(f"report: {out.resolve().as_uri()}")
     _fail_if_failed(found)
 
@@ -203,13 +203,10 @@ def _answer(question: Question, method: str, seed: int) -> "Localisation":
         )
 
 
-def _guilty_traces(store: "LineageStore", question: Question, found: "Localisation") -> Sequence["Trace"]:
+def _guilty_traces(store: "LineageStore", found: "Localisation") -> Sequence["Trace"]:
     from dfml.lineage.traces import trace
-    from dfml_analysis.guilty import guilty_pairs
 
-    if not found.suspects:
-        return ()
-    pairs = guilty_pairs(question.causal, question.reference, question.current, found.suspects[0], N_TRACES)
+    pairs = found.suspects[0].pairs[:N_TRACES] if found.suspects else ()
     return [trace(store, request) for pair in pairs for request in (pair.guilty, pair.counterpart)]
 
 

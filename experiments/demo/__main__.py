@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from rich.console import Console
 from dfml.errors import DfmlError
 from dfml.lineage.store import LineageStore
 from dfml.lineage.traces import trace
-from dfml_analysis.guilty import GuiltyPair, guilty_pairs
 from dfml_analysis.report import write_report
 from experiments.apps.insurance_claims.faults import APP
 from experiments.apps.insurance_claims.generator import draw_claims
@@ -41,12 +39,11 @@ def main(arguments: list[str]) -> int:
         with running_stack(options.out, [DOCUMENT]) as stack:
             windows = send_windows(stack, options, console)
             with LineageStore(stack.store, read_only=True) as store:
-                diagnosis = diagnose(store, DOCUMENT, *windows, options.seed)
+                diagnosis = diagnose(store, DOCUMENT, *windows, options.seed).on_log(stack.log)
                 present.show(console, windows, diagnosis)
-                pairs = find_pairs(diagnosis)
-                if pairs:
-                    present.show_walk(console, store, diagnosis, pairs[0])
-                files = write(options, store, diagnosis, pairs)
+                if diagnosis.pairs:
+                    present.show_walk(console, store, diagnosis)
+                files = write(options, store, diagnosis)
     except (StackError, DfmlError, TimeoutError, OSError) as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
         return 1
@@ -77,14 +74,7 @@ def send_windows(stack: Stack, options: Options, console: Console) -> tuple[Wind
     return reference, current
 
 
-def find_pairs(diagnosis: Diagnosis) -> list[GuiltyPair]:
-    """Return requests that show the first suspect, each with its counterpart; none where there is no suspect."""
-    found = diagnosis.localisation
-    windows = (diagnosis.reference, diagnosis.current)
-    return guilty_pairs(diagnosis.causal, *windows, found.suspects[0], N_PAIRS) if found.suspects else []
-
-
-def write(options: Options, store: LineageStore, diagnosis: Diagnosis, pairs: Sequence[GuiltyPair]) -> list[Path]:
+def write(options: Options, store: LineageStore, diagnosis: Diagnosis) -> list[Path]:
     """Write the localisation and its report; return the files that are worth a look."""
     localisation = options.out / "localisation.json"
     localisation.write_text(json.dumps(diagnosis.localisation.to_json(), indent=2) + "\n", encoding="utf-8")
@@ -94,7 +84,9 @@ def write(options: Options, store: LineageStore, diagnosis: Diagnosis, pairs: Se
         graph=diagnosis.pipeline,
         reference=diagnosis.reference,
         current=diagnosis.current,
-        traces=[trace(store, request) for pair in pairs for request in (pair.guilty, pair.counterpart)],
+        traces=[
+            trace(store, request) for pair in diagnosis.pairs[:N_PAIRS] for request in (pair.guilty, pair.counterpart)
+        ],
         reproduce=f"make demo FAULT={options.fault.name} SEED={options.seed}",
     )
     return [report, localisation, store.path]

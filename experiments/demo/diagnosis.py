@@ -1,7 +1,7 @@
 """From what the tap has kept to a localisation: both windows as frames, the causal graph, the verdict."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from dfml.spec import load_files
 from dfml.spec.schema import Pipeline
 from dfml_analysis.alignment import align
 from dfml_analysis.causal_graph import from_pipeline
+from dfml_analysis.guilty import GuiltyPair
 from dfml_analysis.localisation import Localisation
 from dfml_analysis.localise import localise
 from experiments.demo.traffic import Window
@@ -36,6 +37,15 @@ class Diagnosis:
     reference: pd.DataFrame
     current: pd.DataFrame
     localisation: Localisation
+
+    @property
+    def pairs(self) -> tuple[GuiltyPair, ...]:
+        """Requests that show the first suspect's change, each beside one that was asked alike."""
+        return self.localisation.suspects[0].pairs if self.localisation.suspects else ()
+
+    def on_log(self, log: str) -> "Diagnosis":
+        """Return the same with commands that name the log."""
+        return replace(self, localisation=self.localisation.on_log(log))
 
 
 def diagnose(store: LineageStore, document: Path, reference: Window, current: Window, seed: int) -> Diagnosis:

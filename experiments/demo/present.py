@@ -11,7 +11,6 @@ from rich.table import Table
 
 from dfml.lineage.store import LineageStore
 from dfml.lineage.traces import trace
-from dfml_analysis.guilty import GuiltyPair
 from experiments.demo.diagnosis import TARGET, Diagnosis
 from experiments.demo.traffic import Window
 from experiments.demo.walk import to_table, walk_back
@@ -38,9 +37,9 @@ def show(console: Console, windows: Sequence[Window], diagnosis: Diagnosis) -> N
     console.print(Panel(diagnosis.localisation, title="localisation", border_style="dim"))
 
 
-def show_walk(console: Console, store: LineageStore, diagnosis: Diagnosis, pair: GuiltyPair) -> None:
-    """Show the guilty request of the pair, walked back from its end to the first suspect and on to its entry."""
-    suspect = diagnosis.localisation.suspects[0]
+def show_walk(console: Console, store: LineageStore, diagnosis: Diagnosis) -> None:
+    """Show the first guilty request, walked back from its end to the first suspect and on to its entry."""
+    suspect, pair = diagnosis.localisation.suspects[0], diagnosis.pairs[0]
     guilty, counterpart = trace(store, pair.guilty), trace(store, pair.counterpart)
     table = to_table(walk_back(guilty, counterpart, suspect), guilty, counterpart)
     console.print(Panel(table, title="one guilty request, from its end back to its entry", border_style="dim"))

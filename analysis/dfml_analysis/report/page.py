@@ -25,24 +25,24 @@ from dfml.lineage.traces import Trace
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.localisation import Localisation, VariableEvidence
 from dfml_analysis.localisers.own import Own
+from dfml_analysis.rendering import TONES
 from dfml_analysis.report.charts import distribution_svgs
 from dfml_analysis.report.picture import localisation_svg, suspect_tone
+from dfml_analysis.report.timeline import timeline_svg
 from dfml_analysis.report.words import (
     KINDS,
     LABELS,
-    SMALLEST_P,
-    TONES,
     Fact,
     cleared,
     for_pictures,
     only_ranks,
     spell_headline,
-    spell_p,
     spell_test,
     spell_value,
     suspect_facts,
 )
 from dfml_analysis.verdict import ALPHA, ALPHA_WEAK
+from dfml_analysis.wording import SMALLEST_P, spell_p, spell_since
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -174,6 +174,9 @@ def _tiles(localisation: Localisation, windows: Windows) -> list[Fact]:
         if all(math.isfinite(mean) for mean in means):
             change = f"{spell_value(means[0], kind)} → {spell_value(means[1], kind)}"
             tiles.append(Fact(f"Mean of {target}", change))
+    onset = localisation.suspects[0].onset if localisation.suspects else None
+    if onset is not None:
+        tiles.insert(0, Fact("Since", spell_since(onset)))
     if localisation.evidence:
         tiles.append(Fact("Suspects", f"{len(localisation.suspects)} of {len(localisation.evidence)} tests"))
     else:
@@ -187,6 +190,7 @@ def _mean(column: pd.Series) -> float:
 
 
 def _suspects(localisation: Localisation, windows: Windows) -> list[dict[str, object]]:
+    sizes = len(windows.reference), len(windows.current)
     return [
         {
             "place": place,
@@ -196,6 +200,8 @@ def _suspects(localisation: Localisation, windows: Windows) -> list[dict[str, ob
             "kind": KINDS[suspect.kind],
             "facts": suspect_facts(suspect, localisation.target),
             "pictures": _pictures(windows, suspect.variable, suspect.kind),
+            "since": "" if suspect.onset is None else spell_since(suspect.onset),
+            "timeline": "" if suspect.onset is None else timeline_svg(suspect.onset, *sizes),
         }
         for place, suspect in enumerate(localisation.suspects[:SHOWN_SUSPECTS], start=1)
     ]

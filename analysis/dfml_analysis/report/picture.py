@@ -10,8 +10,10 @@ from dfml.drawing.svg import Tone
 from dfml.graph import PipelineGraph
 from dfml_analysis.columns import Kind
 from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
-from dfml_analysis.report.words import TONES, node_of, spell_p, spell_test
+from dfml_analysis.rendering import TONES
+from dfml_analysis.report.words import node_of, spell_test
 from dfml_analysis.verdict import ALPHA, Verdict
+from dfml_analysis.wording import spell_p
 
 Edge = tuple[str, str]
 

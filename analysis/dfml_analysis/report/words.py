@@ -7,19 +7,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dfml.drawing.axis import spell_ms, spell_number, spell_share
-from dfml.drawing.svg import Tone
 from dfml.graph import PipelineGraph
 from dfml_analysis.alignment import PRESENCE
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
 from dfml_analysis.verdict import ALPHA, Verdict
+from dfml_analysis.wording import spell_p
 
-TONES = {
-    Verdict.FAULT: Tone.BAD,
-    Verdict.INPUT_SHIFT: Tone.SHIFT,
-    Verdict.NO_CHANGE: Tone.GOOD,
-    Verdict.UNDECIDED: Tone.WARN,
-}
 LABELS = {
     Verdict.FAULT: "Fault",
     Verdict.INPUT_SHIFT: "Input shift",
@@ -51,8 +45,6 @@ SELF_EVIDENT = frozenset({"pattern", "exact rule"})
 """Tests whose words speak of the inputs already."""
 SHOWN_NAMES = 4
 """Names in the headline; more would bury it."""
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-SMALLEST_P = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +53,6 @@ class Fact:
 
     name: str
     value: str
-
-
-def spell_p(p_value: float) -> str:
-    """Return a p-value as a reader takes it in: ``0.032``, ``3·10⁻¹²``."""
-    if not math.isfinite(p_value):
-        return "–"
-    if p_value <= SMALLEST_P:
-        return "<10" + "-300".translate(SUPERSCRIPTS)
-    if p_value >= 0.001:
-        return f"{p_value:.2g}"
-    digits, power = f"{p_value:.0e}".split("e")
-    return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
 def spell_test(test: str) -> str:

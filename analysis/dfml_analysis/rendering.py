@@ -1,0 +1,128 @@
+"""A localisation as a tired operator reads it: what changed, since when, how sure, show me; then the suspects."""
+
+import math
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dfml.drawing.svg import Tone, theme_css
+from dfml_analysis.verdict import ALPHA, Verdict
+from dfml_analysis.wording import short_name, spell_before_after, spell_p, spell_since
+
+if TYPE_CHECKING:
+    from dfml_analysis.localisation import Localisation, Suspect
+
+STYLES = {
+    Verdict.FAULT: "bold red",
+    Verdict.INPUT_SHIFT: "bold yellow",
+    Verdict.NO_CHANGE: "bold green",
+    Verdict.UNDECIDED: "bold blue",
+}
+TONES = {
+    Verdict.FAULT: Tone.BAD,
+    Verdict.INPUT_SHIFT: Tone.SHIFT,
+    Verdict.NO_CHANGE: Tone.GOOD,
+    Verdict.UNDECIDED: Tone.WARN,
+}
+CSS = """
+.dfml-localisation{border:1px solid var(--dfml-line);border-left:6px solid var(--tone);border-radius:8px;
+background:var(--dfml-surface);color:var(--dfml-ink);padding:12px 16px;max-width:900px;font-size:13px}
+.dfml-localisation .sentence{color:var(--tone);font-size:16px;font-weight:650;margin:0 0 8px}
+.dfml-localisation dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px;margin:0 0 10px}
+.dfml-localisation dt{color:var(--dfml-soft)}.dfml-localisation dd{margin:0;font-weight:600}
+.dfml-localisation table{border-collapse:collapse;margin:0 0 8px;background:none;color:inherit}
+.dfml-localisation tr{background:none!important}
+.dfml-localisation th,.dfml-localisation td{padding:3px 14px 3px 0;text-align:left;border:0;color:inherit;
+border-bottom:1px solid var(--dfml-line)}
+.dfml-localisation th{color:var(--dfml-soft);font-weight:600}
+.dfml-localisation p{margin:0;color:var(--dfml-soft);font-size:12px}
+"""
+MAX_ROWS = 10
+"""Suspects that are shown; the rest is in the JSON."""
+
+
+def to_terminal(localisation: "Localisation") -> RenderableType:
+    """Return the localisation as rich draws it, within 80 columns."""
+    parts: list[RenderableType] = [Text(localisation.sentence, style=STYLES[localisation.verdict])]
+    facts = list(answers(localisation))
+    if facts:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, value in facts:
+            grid.add_row(name, Text(value))
+        parts += [Text(), grid]
+    if localisation.suspects:
+        parts += [Text(), _table(localisation)]
+    return Group(*parts)
+
+
+def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
+    """Yield what is asked after "what changed": since when, how sure, what damage, show me; what is known of it."""
+    if not localisation.suspects:
+        if localisation.verdict is Verdict.NO_CHANGE and localisation.evidence:
+            yield "how sure", _how_sure_of_nothing(localisation)
+        return
+    first = localisation.suspects[0]
+    if first.onset is not None:
+        yield "since", spell_since(first.onset)
+    if not math.isnan(first.p_value):
+        compared = "" if math.isnan(first.n_compared) else f", {first.n_compared:,.0f} requests a window compared"
+        yield "how sure", f"p = {spell_p(first.p_value)}{compared}"
+    if localisation.show_me:
+        yield "show me", localisation.show_me
+
+
+def _how_sure_of_nothing(localisation: "Localisation") -> str:
+    smallest = min(item.p_value for item in localisation.evidence)
+    return f"{len(localisation.evidence)} tests, smallest p = {spell_p(smallest)}; {ALPHA} would be a change"
+
+
+def _table(localisation: "Localisation") -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column()
+    for heading in ("step", "variable", "kind"):
+        table.add_column(heading, overflow="fold")
+    parts = any(suspect.attribution is not None for suspect in localisation.suspects)
+    for heading in ("before", "after", "p", *(["part"] if parts else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for place, suspect in enumerate(localisation.suspects[:MAX_ROWS], start=1):
+        cells = [str(place), *_cells(suspect)][: len(table.columns)]
+        table.add_row(*map(Text, cells), style="bold" if place == 1 else None)
+    if len(localisation.suspects) > MAX_ROWS:
+        table.add_row("", f"{len(localisation.suspects) - MAX_ROWS} more", style="dim")
+    return table
+
+
+def _cells(suspect: "Suspect") -> list[str]:
+    return [
+        suspect.step,
+        short_name(suspect.variable, suspect.step),
+        suspect.kind.value,
+        *spell_before_after(suspect),
+        spell_p(suspect.p_value) if not math.isnan(suspect.p_value) else "",
+        "" if suspect.attribution is None else f"{suspect.attribution:+,.4g}",
+    ]
+
+
+def to_html(localisation: "Localisation") -> str:
+    """Return the localisation for a notebook: a card in the colours of a light or a dark page."""
+    tone = TONES[localisation.verdict].value
+    facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in answers(localisation))
+    headings = ("", "step", "variable", "kind", "before", "after", "p", "part")
+    rows = "".join(
+        f"<tr><td>{place}</td>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(suspect))}</tr>"
+        for place, suspect in enumerate(localisation.suspects[:MAX_ROWS], start=1)
+    )
+    table = f"<table><tr>{''.join(f'<th>{each}</th>' for each in headings)}</tr>{rows}</table>" if rows else ""
+    limits = "" if localisation.status == "ok" else f"; {localisation.status.removeprefix('ok; ')}"
+    return (
+        f"<style>{theme_css('.dfml-localisation')}{CSS}</style>"
+        f'<div class="dfml-localisation" style="--tone:var(--dfml-{tone});--fill:var(--dfml-{tone}-fill)">'
+        f'<p class="sentence">{escape(localisation.sentence)}</p><dl>{facts}</dl>{table}'
+        f"<p>{escape(localisation.method)}, {localisation.seconds:.2f} s{escape(limits)}</p></div>"
+    )
