@@ -34,6 +34,7 @@ class SuiteName(StrEnum):
 
     RECORDED = "recorded"
     PETSHOP = "petshop"
+    SIMULATED = "simulated"
 
 
 class Split(StrEnum):
@@ -64,14 +65,14 @@ class Choice:
         """Return the suite's cases."""
         from dfml_analysis.evaluate.suites.petshop import petshop_cases
         from dfml_analysis.evaluate.suites.recorded import recorded_cases
+        from dfml_analysis.evaluate.suites.simulated import simulated_cases
 
         if self.data is not None and self.suite is SuiteName.PETSHOP:
             return petshop_cases(self.data, self.split)
         if self.data is not None:
             split = self.data / self.split
             return recorded_cases(split if split.is_dir() else self.data)
-        msg = f"the suite {self.suite} has no cases"
-        raise BadInputError(msg)
+        return simulated_cases(self.seeds, quick=self.quick)
 
 
 def evaluate(

@@ -11,7 +11,7 @@ from rich.console import Console
 from dfml.errors import DataError
 from dfml_analysis.causal_graph import read_graph
 from dfml_analysis.columns import Kind
-from dfml_analysis.evaluate.simulate import DAMAGES, Setting, simulate
+from dfml_analysis.evaluate.simulate import Setting, simulate
 from dfml_analysis.localise import localise
 from dfml_analysis.verdict import Verdict
 
@@ -40,11 +40,13 @@ def test_the_json_has_the_agreed_keys_and_is_json(graph: nx.DiGraph) -> None:
     assert (answer["verdict"], answer["seed"]) == ("fault", 5)
 
 
-@pytest.mark.parametrize("fault", [name for name in DAMAGES if name != "none"])
+@pytest.mark.parametrize(
+    "fault", ["input", "spread", "offset", "sign", "scale", "stuck", "missing", "rounded", "stale"]
+)
 def test_each_simulated_fault_is_found(fault: str) -> None:
     cases = [simulate(Setting("random", 9, 500, fault), seed) for seed in range(6)]
     answers = [localise(case.graph, case.reference, case.current, case.target) for case in cases]
-    hits = sum(answer.top == case.truth for answer, case in zip(answers, cases, strict=True))
+    hits = sum(answer.top in case.broken for answer, case in zip(answers, cases, strict=True))
     assert hits >= 5
 
 
