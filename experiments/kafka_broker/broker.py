@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from experiments.kafka_broker.configuration import JAVA_OPTIONS, Configuration, free_ports
 from experiments.kafka_broker.jars import VERSION, fetch_jars
+from experiments.kafka_broker.security import Security
 
 START_TIMEOUT_S = 60.0
 """It takes 2 to 4 s on two quiet cores; busy ones may take ten times as long."""
@@ -39,6 +40,8 @@ class Broker:
         used again.
     version
         Of Apache Kafka: 3.9.x and 4.x were tried. Its jars are fetched when they are not in the cache.
+    security
+        Opens a second way in, over TLS and with a password, where a user has only the rights that it was given.
     properties
         Properties of the broker, which win over the usual ones (``configuration.py``).
 
@@ -48,18 +51,31 @@ class Broker:
         If the jars cannot be had.
     """
 
-    def __init__(self, folder: Path, *, version: str = VERSION, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        version: str = VERSION,
+        security: Security | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
         self._jars = fetch_jars(version)
         self._folder = folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._ports = free_ports()
-        self._settings = Configuration(self._folder, self._ports, properties or {}).write()
+        self._security = security
+        self._settings = Configuration(self._folder, self._ports, security, properties or {}).write()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def servers(self) -> str:
         """Where clients connect, as librdkafka's ``bootstrap.servers`` wants it."""
         return f"127.0.0.1:{self._ports.plain}"
+
+    @property
+    def secure_servers(self) -> str:
+        """The same for clients that come in over TLS; nobody listens there without ``security``."""
+        return f"127.0.0.1:{self._ports.secure}"
 
     @property
     def address(self) -> str:
@@ -132,7 +148,8 @@ class Broker:
         return ["java", *JAVA_OPTIONS, "-cp", f"{self._jars}{os.sep}*", *arguments]
 
     def _format(self) -> None:
-        command = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._settings))
+        users = self._security.format_arguments() if self._security else ()
+        command = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._settings), *users)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             msg = f"the broker's storage could not be made:\n{(done.stdout + done.stderr).strip()}"

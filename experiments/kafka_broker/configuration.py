@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from experiments.kafka_broker.security import Security
+
 FIRST_PORT, LAST_PORT = 20_000, 29_999
 """Below the ports that systems give to outgoing connections: none of them takes ours while the broker is down."""
 JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -34,18 +36,23 @@ _ONE_NODE = {
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The loopback ports of a broker: ``plain`` for clients, ``controller`` for the broker itself."""
+    """The loopback ports of a broker: ``plain`` and ``secure`` for clients, ``controller`` for the broker itself."""
 
     plain: int
+    secure: int
     controller: int
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The properties of a broker with its data in ``folder``; ``extra`` wins over what stands here."""
+    """The properties of a broker with its data in ``folder``; ``extra`` wins over what stands here.
+
+    With ``security`` there is a second way in, over TLS and with a password.
+    """
 
     folder: Path
     ports: Ports
+    security: Security | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def write(self) -> Path:
@@ -55,20 +62,23 @@ class Configuration:
         return file
 
     def _properties(self) -> dict[str, str]:
-        plain = f"PLAINTEXT://127.0.0.1:{self.ports.plain}"
+        listeners = {"PLAINTEXT": self.ports.plain, "CONTROLLER": self.ports.controller}
+        if self.security:
+            listeners["SASL_SSL"] = self.ports.secure
         own = {
-            "listeners": f"{plain},CONTROLLER://127.0.0.1:{self.ports.controller}",
+            "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
             "controller.quorum.voters": f"1@127.0.0.1:{self.ports.controller}",
             "log.dirs": str(self.folder / "data"),
         }
-        return {**_ONE_NODE, **own, **self.extra}
+        secured = self.security.broker_properties() if self.security else {}
+        return {**_ONE_NODE, **own, **secured, **self.extra}
 
 
 def free_ports() -> Ports:
     """Return loopback ports that nobody listens on now; they are not held."""
     candidates = random.SystemRandom().sample(range(FIRST_PORT, LAST_PORT + 1), 100)
-    plain, controller, *_ = filter(_is_free, candidates)
-    return Ports(plain, controller)
+    plain, secure, controller, *_ = filter(_is_free, candidates)
+    return Ports(plain, secure, controller)
 
 
 def _is_free(port: int) -> bool:
