@@ -95,8 +95,8 @@ def test_a_user_without_the_right_cannot_be_of_a_group(secure_kafka: SecureKafka
 
 
 def test_a_user_without_the_right_is_told_when_it_asks_for_a_topic(secure_kafka: SecureKafka) -> None:
-    # Only then: a consumer that is assigned such a topic by hand polls in vain; asked for its end, it says that there is
-    # no such partition.
+    # Only then: a consumer that is assigned such a topic by hand polls in vain; asked for its end, it says that there
+    # is no such partition.
     admin = AdminClient({"bootstrap.servers": secure_kafka.servers, **secure_kafka.client("claims")})
     error = admin.list_topics(FOREIGN, 20).topics[FOREIGN].error
     assert error is not None
