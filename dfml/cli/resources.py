@@ -140,7 +140,8 @@ def _control(target: Target, log: "Log") -> "Control":
     topics = Topics(target.settings.prefix, target.settings.namespace)
     # A namespace that exists has its partition count; the setting is for new ones.
     there = log.topics().get(topics.errors)
-    return Control(log, topics, partitions=there.partitions if there else target.settings.partitions)
+    partitions = there.partitions if there else target.settings.partitions
+    return Control(log, topics, partitions=partitions, retention_ms=target.settings.retention_ms)
 
 
 def _all_ready(found: list["ResourceStatus"]) -> bool:

@@ -3,7 +3,7 @@
 Nothing here needs a running engine: what is loaded while none runs is found by the next one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dfml.clock import Clock, wall_clock_ms
@@ -41,12 +41,23 @@ class Control:
         The namespace.
     partitions : int
         The partition count of data topics made here; the same for all of a namespace.
+    retention_ms : int or None
+        How long data topics made here keep their records; None for ever. Those that exist are left as they are.
     """
 
-    def __init__(self, log: Log, topics: Topics, *, partitions: int = 1, clock: Clock = wall_clock_ms) -> None:
+    def __init__(
+        self,
+        log: Log,
+        topics: Topics,
+        *,
+        partitions: int = 1,
+        retention_ms: int | None = None,
+        clock: Clock = wall_clock_ms,
+    ) -> None:
         self._log = log
         self._topics = topics
         self._partitions = partitions
+        self._retention_ms = retention_ms
         self._clock = clock
         self._registry = Registry(topics)
         self._next: dict[TopicPartition, int] = {}
@@ -62,8 +73,11 @@ class Control:
         self._check_partitions()
         compacted = (self._topics.specs, self._topics.status)
         self._log.create_topics([TopicConfig(name, 1, cleanup=Cleanup.COMPACT) for name in compacted])
-        shared = (self._topics.errors, self._topics.fates, self._topics.workers)
-        self._log.create_topics([TopicConfig(name, self._partitions) for name in shared])
+        self._log.create_topics([TopicConfig(self._topics.workers, self._partitions)])
+        self._make_data_topics((self._topics.errors, self._topics.fates))
+
+    def _make_data_topics(self, names: Iterable[TopicName]) -> None:
+        self._log.create_topics([TopicConfig(name, self._partitions, self._retention_ms) for name in names])
 
     def _check_partitions(self) -> None:
         there = self._log.topics().get(self._topics.errors)
@@ -113,7 +127,7 @@ class Control:
                     names += [self._topics.model_inputs(resource.name), self._topics.model_outputs(resource.name)]
                 case _:
                     pass
-        self._log.create_topics([TopicConfig(name, self._partitions) for name in dict.fromkeys(names)])
+        self._make_data_topics(dict.fromkeys(names))
 
     def unload(self, kind: str, name: str) -> None:
         """Unload every version of a resource; requests under way finish.

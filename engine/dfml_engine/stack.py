@@ -84,7 +84,10 @@ class Stack:
     async def _start(self) -> None:
         """Start part after part; each says how it is stopped, last in first out."""
         self.log = self._exits.enter_context(_open(self.settings))
-        self.control = Control(self.log, self.topics, partitions=self.settings.partitions, clock=self._clock)
+        kept = self.settings
+        self.control = Control(
+            self.log, self.topics, partitions=kept.partitions, retention_ms=kept.retention_ms, clock=self._clock
+        )
         self.control.prepare()
         self.parts = self._make_parts()
         if self.settings.tap and self._part is None:

@@ -36,6 +36,16 @@ def test_loading_makes_the_topics_of_the_resources(control: Control, log: Log, t
     assert made["control.specs"] == 1
 
 
+def test_data_topics_keep_their_records_for_the_retention_and_control_topics_for_ever(
+    log: Log, topics: Topics, texts: Any
+):
+    Control(log, topics, partitions=2, retention_ms=60_000).load(texts.documents(texts.pipeline("p", ONE)))
+    kept = {topics.shorten(name): config.retention_ms for name, config in log.topics().items()}
+    data = ("pipeline.p.inputs", "pipeline.p.outputs", "model.m.inputs", "model.m.outputs", "errors.errors")
+    assert {name: kept[name] for name in data} == dict.fromkeys(data, 60_000)
+    assert kept["control.specs"] is None
+
+
 def test_a_first_load_is_version_1_and_a_change_the_next(control: Control, texts: Any):
     before = control.load(texts.documents(texts.model("m", "add1"), texts.pipeline("p", ONE)))
     after = control.load(texts.documents(texts.model("m", "add100")))
