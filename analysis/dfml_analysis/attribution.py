@@ -2,33 +2,51 @@
 
 The steps that changed are the players; everything else gets 0 by construction. For a coalition S, the reference's
 requests are run again with the current mechanism at the steps in S and that of the reference at the others; v(S) is
-the mean target. The Shapley values of v, over all 2^c coalitions, are in its unit and sum to v(all) - v(none).
-Budhathoki et al. (2021), "Why did the distribution change?", with changed mechanisms as the only players.
+the target's mean, quantile or error rate then. The Shapley values of v, over all 2^c coalitions, are in its unit and
+sum to v(all) - v(none). Budhathoki et al. (2021), "Why did the distribution change?", with changed mechanisms as the
+only players. Means of linear mechanisms have a closed form (:mod:`dfml_analysis.linear`); otherwise the requests are
+run again by code or by neighbours (:mod:`dfml_analysis.rerun`).
 
-A step is run again by its neighbours: it answers what it answered to the request with the most similar parents, all
-its variables together, shifted along the linear regression on the parents (so that linear mechanisms are exact). Values
-whose parents did not change stay as they were recorded.
+The intervals come from reweighted requests: each recorded request gets a random weight with mean 1, wherever it
+appears, as itself or as the one whose answer was taken. The weights are 1/2 or 3/2, not 0, 1, 2 as those of the
+bootstrap, so that products of two weights stay near their sum (Owen 2007, "The pigeonhole bootstrap"); the spread is
+doubled in turn. Matching without this would count a much-used neighbour as many (Abadie, Imbens 2006).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
-from math import factorial
+from dataclasses import dataclass, replace
 
 import networkx as nx
 import numpy as np
-from scipy.spatial import KDTree
 
-from dfml_analysis.variables import Floats, Scale, Variable
+from dfml_analysis.damage import Damage, Measure
+from dfml_analysis.linear import linear_means
+from dfml_analysis.rerun import Rerun, player_of
+from dfml_analysis.shapley import Coalition, coalitions, shapley_values
+from dfml_analysis.variables import Floats
 from dfml_analysis.windows import Windows
 
 MAX_PLAYERS = 5
 """2^5 coalitions of nine steps are run in a fifth of a second; more players than that share no story anyway."""
-N_NEIGHBOURS = 3
-CLASS_DISTANCE = 10.0
-"""Two classes, or absent and present, are as different as numbers ten standard deviations apart."""
 MAX_ROWS = 1000
-"""Requests of the reference that are run again; the mean of a thousand is known to 3 % of a standard deviation."""
+"""Requests of a window that are used; the mean of a thousand is known to 3 % of a standard deviation."""
+N_WEIGHTINGS = 100
+"""Know a standard error to 7 %."""
+WIDENED = 2.0
+"""Weights of 1/2 and 3/2 have half the standard deviation of the bootstrap's."""
+NORMAL_95 = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A player's part of the target's change, in the target's unit, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+NOTHING = Part(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +55,23 @@ class Attribution:
 
     Attributes
     ----------
-    parts : Mapping of str to float
-        Shapley value of each player, in the target's unit.
+    parts : Mapping of str to Part
+        Shapley value of each player; exactly 0 for a player that the target does not depend on.
     observed : float
-        Mean of the target in the current window minus the reference's.
+        The target in the current window minus in the reference, in the unit; NaN if either has no value.
     explained : float
-        Sum of the parts; what differs from ``observed`` is chance, and what the neighbours do not know.
+        Sum of the parts; what differs from ``observed`` is chance, and what the models do not know.
     standard_error : float
         Of ``observed``.
+    closed_form : bool
+        Whether every mechanism on the way was linear, so that nothing was simulated.
     """
 
-    parts: Mapping[str, float]
+    parts: Mapping[str, Part]
     observed: float
     explained: float
     standard_error: float
-
-
-def player_of(windows: Windows, name: str) -> str:
-    """Return the player that a variable belongs to: its step, whose variables are exchanged together.
-
-    What comes in and what goes out of a pipeline are two players, although both bear the pipeline's name.
-    """
-    step = windows.variables[name].step
-    return step if windows.graph.in_degree(name) else f"{step} (input)"
+    closed_form: bool = False
 
 
 def reaches(windows: Windows, name: str, target: str) -> bool:
@@ -67,8 +79,10 @@ def reaches(windows: Windows, name: str, target: str) -> bool:
     return name == target or nx.has_path(windows.graph, name, target)
 
 
-def attribute(windows: Windows, changed: Sequence[str], target: str, rng: np.random.Generator) -> Attribution:
-    """Split the change of the target's mean among the steps of the variables whose mechanism changed.
+def attribute(
+    windows: Windows, changed: Sequence[str], target: str, rng: np.random.Generator, damage: Damage | None = None
+) -> Attribution:
+    """Split the change of the target among the steps of the variables whose mechanism changed.
 
     Parameters
     ----------
@@ -77,137 +91,102 @@ def attribute(windows: Windows, changed: Sequence[str], target: str, rng: np.ran
         The variables that changed, strongest evidence first; players after ``MAX_PLAYERS`` get 0.
     target : str
     rng : Generator
-        Chooses among neighbours, and the rows if there are many.
+        Chooses weights, neighbours, and the rows if there are many.
+    damage : Damage, optional
+        In which unit, and whose code is at hand; the mean and nobody's by default.
+
+    Raises
+    ------
+    DataError
+        If a step's code answers what cannot be used.
     """
-    variable = windows.variables[target]
-    before, after = (variable.values[variable.present & (windows.window == side)] for side in (0, 1))
-    parts = {player_of(windows, name): 0.0 for name in changed}
-    observed = float(after.mean() - before.mean()) if before.size and after.size else float("nan")
-    error = float(np.hypot(*(x.std() / np.sqrt(max(x.size, 1)) for x in (before, after)))) if before.size else 0.0
+    damage = damage or Damage()
+    parts = {player_of(windows, name): NOTHING for name in changed}
     upstream = {player_of(windows, name) for name in changed if reaches(windows, name, target)}
     players = [player for player in parts if player in upstream][:MAX_PLAYERS]
+    thinned = _thinned(windows, rng)
+    weights = _weights(thinned.window.size, rng)
+    observed, error = _observed(windows, thinned, target, weights, damage)
     if not players or np.isnan(observed):
         return Attribution(parts, observed, 0.0, error)
-    rerun = _Rerun(windows, target, rng)
-    worth = {
-        coalition: rerun.mean(frozenset(players), frozenset(coalition))
-        for size in range(len(players) + 1)
-        for coalition in combinations(players, size)
+    game = _Game(thinned, target, weights, damage)
+    members = {player: {name for name in changed if player_of(windows, name) == player} for player in players}
+    worth = _closed_form(game, members)
+    closed_form = worth is not None
+    worth = worth or _by_running(game, players, rng)
+    values = shapley_values(players, worth)
+    parts |= {player: _part(value) for player, value in values.items()}
+    return Attribution(parts, observed, sum(part.value for part in parts.values()), error, closed_form)
+
+
+@dataclass(frozen=True, slots=True)
+class _Game:
+    """What the worth of every coalition is computed of; one worth for each row of ``weights``."""
+
+    windows: Windows
+    target: str
+    weights: Floats
+    damage: Damage
+
+
+def _closed_form(game: _Game, members: Mapping[str, set[str]]) -> dict[Coalition, Floats] | None:
+    """Return the worths where they are means of linear mechanisms; ``members`` are each player's changed variables."""
+    if game.damage.unit.measure is not Measure.MEAN or game.damage.replays:
+        return None
+    means = linear_means(game.windows, frozenset().union(*members.values()), game.target, game.weights)
+    if means is None:
+        return None
+    return {
+        coalition: means.mean(game.target, frozenset().union(*(members[player] for player in coalition)))
+        for coalition in coalitions(list(members))
     }
-    parts |= shapley_values(players, worth)
-    return Attribution(parts, observed, sum(parts.values()), error)
 
 
-def shapley_values(players: Sequence[str], worth: Mapping[tuple[str, ...], float]) -> dict[str, float]:
-    """Return exact Shapley values.
-
-    Parameters
-    ----------
-    players : sequence of str
-    worth : Mapping of tuple to float
-        The worth of each coalition, its members in the order of ``players``.
-
-    Examples
-    --------
-    >>> shapley_values(["a", "b"], {(): 0.0, ("a",): 1.0, ("b",): 0.0, ("a", "b"): 3.0})
-    {'a': 2.0, 'b': 1.0}
-    """
-    n = len(players)
-    values = dict.fromkeys(players, 0.0)
-    for coalition, value in worth.items():
-        size = len(coalition)
-        for player in players:
-            if player in coalition:
-                values[player] += value * factorial(size - 1) * factorial(n - size) / factorial(n)
-            else:
-                values[player] -= value * factorial(size) * factorial(n - size - 1) / factorial(n)
-    return values
+def _by_running(game: _Game, players: Sequence[str], rng: np.random.Generator) -> dict[Coalition, Floats]:
+    rerun = Rerun(game.windows, game.target, frozenset(players), game.damage.replays, rng)
+    worth = {}
+    for coalition in coalitions(players):
+        outcome = rerun.run(frozenset(coalition))
+        joint = game.weights[:, rerun.rows]
+        for donors in outcome.donors:
+            joint = joint * game.weights[:, donors]
+        worth[coalition] = np.nan_to_num(game.damage.unit.of(outcome.values, joint))
+    return worth
 
 
-class _Rerun:
-    """The reference's requests, run again with some steps' mechanisms exchanged."""
-
-    def __init__(self, windows: Windows, target: str, rng: np.random.Generator) -> None:
-        self.windows, self.target, self.rng = windows, target, rng
-        needed = {*nx.ancestors(windows.graph, target), target}
-        self.groups = _groups(windows, needed)
-        reference = np.flatnonzero(windows.window == 0)
-        self.rows = reference if reference.size <= MAX_ROWS else rng.choice(reference, MAX_ROWS, replace=False)
-
-    def mean(self, players: frozenset[str], exchanged: frozenset[str]) -> float:
-        """Return the target's mean when the ``exchanged`` players have their current mechanism."""
-        window = self.windows.window
-        simulated: dict[str, Floats] = {}
-        for step, names in self.groups:
-            parents = _outside_parents(self.windows, names)
-            moved = any(parent.name in simulated for parent in parents)
-            if not moved and step not in exchanged:
-                continue
-            if step in players:
-                known = np.flatnonzero(window == (1 if step in exchanged else 0))
-            else:
-                known = np.arange(window.size)
-            children = [self.windows.variables[name] for name in names]
-            simulated |= self._answers(children, parents, known, simulated)
-        values = simulated.get(self.target, self.windows.variables[self.target].values[self.rows])
-        present = values[~np.isnan(values)]
-        return float(present.mean()) if present.size else 0.0
-
-    def _answers(
-        self, children: Sequence[Variable], parents: Sequence[Variable], known: np.ndarray, simulated: dict[str, Floats]
-    ) -> dict[str, Floats]:
-        if not parents:
-            drawn = self.rng.choice(known, self.rows.size)
-            return {child.name: child.values[drawn] for child in children}
-        wanted = [simulated.get(parent.name, parent.values[self.rows]) for parent in parents]
-        coordinates = [
-            _coordinates(parent, parent.values[known], new) for parent, new in zip(parents, wanted, strict=True)
-        ]
-        near, here = (np.column_stack([pair[side] for pair in coordinates]) for side in (0, 1))
-        n_neighbours = min(N_NEIGHBOURS, known.size)
-        _, found = KDTree(near).query(here, k=list(range(1, n_neighbours + 1)))
-        chosen = found[np.arange(self.rows.size), self.rng.integers(0, n_neighbours, self.rows.size)]
-        moved = here - near[chosen]
-        return {child.name: _shifted(child, child.values[known], near, chosen, moved) for child in children}
+def _observed(windows: Windows, thinned: Windows, target: str, weights: Floats, damage: Damage) -> tuple[float, float]:
+    """Return the target's change, of all requests, and its standard error."""
+    values = windows.variables[target].values
+    before, after = (values[windows.window == side] for side in (0, 1))
+    now, then = (float(damage.unit.of(side, np.ones((1, side.size)))[0]) for side in (after, before))
+    values = thinned.variables[target].values
+    sides = [thinned.window == side for side in (0, 1)]
+    resampled = [damage.unit.of(values[rows], weights[1:, rows]) for rows in sides]
+    fewer = np.sqrt(thinned.window.size / windows.window.size)
+    return now - then, float(WIDENED * fewer * np.nan_to_num(np.std(resampled[1] - resampled[0])))
 
 
-def _groups(windows: Windows, needed: set[str]) -> list[tuple[str, list[str]]]:
-    """Return the needed variables by player, in an order in which parents come first.
-
-    Where players are each other's parents (an aspect of one step in between), each variable stands alone.
-    """
-    names = [name for name in windows.variables if name in needed]
-    members: dict[str, list[str]] = {}
-    for name in names:
-        members.setdefault(player_of(windows, name), []).append(name)
-    quotient = nx.DiGraph()
-    quotient.add_nodes_from(members)
-    between = ((player_of(windows, up), player_of(windows, down)) for up, down in windows.graph.subgraph(names).edges)
-    quotient.add_edges_from(pair for pair in between if pair[0] != pair[1])
-    if nx.is_directed_acyclic_graph(quotient):
-        return [(player, members[player]) for player in nx.topological_sort(quotient)]
-    return [(player_of(windows, name), [name]) for name in names]
+def _part(values: Floats) -> Part:
+    value, half = float(values[0]), NORMAL_95 * WIDENED * float(np.std(values[1:]))
+    return Part(value, value - half, value + half)
 
 
-def _outside_parents(windows: Windows, names: Sequence[str]) -> list[Variable]:
-    parents = {parent.name: parent for name in names for parent in windows.parents(name) if parent.name not in names}
-    return list(parents.values())
+def _weights(n: int, rng: np.random.Generator) -> Floats:
+    """Return rows of weights: the first all 1, the others 1/2 or 3/2 at random."""
+    drawn = rng.integers(0, 2, (N_WEIGHTINGS, n)) + 0.5
+    return np.vstack([np.ones((1, n)), drawn])
 
 
-def _coordinates(parent: Variable, known: Floats, wanted: Floats) -> tuple[Floats, Floats]:
-    if parent.scale is Scale.NUMERIC:
-        spread = float(np.nanstd(parent.values)) or 1.0
-        centre = float(np.nanmean(parent.values))
-        known, wanted = (known - centre) / spread, (wanted - centre) / spread
-    else:
-        known, wanted = known * CLASS_DISTANCE, wanted * CLASS_DISTANCE
-    return tuple(np.nan_to_num(values, nan=-3.0 * CLASS_DISTANCE) for values in (known, wanted))  # type: ignore[return-value]
-
-
-def _shifted(child: Variable, values: Floats, near: Floats, chosen: np.ndarray, moved: Floats) -> Floats:
-    """Return the neighbours' answers, moved along the linear regression where child and step are plain numbers."""
-    if child.scale is not Scale.NUMERIC or np.isnan(values).any() or values.size <= 2 * near.shape[1]:
-        return np.asarray(values[chosen])
-    centred = near - near.mean(axis=0)
-    slope = np.linalg.lstsq(centred, values - values.mean(), rcond=1e-6)[0]
-    return np.asarray(values[chosen] + moved @ slope)
+def _thinned(windows: Windows, rng: np.random.Generator) -> Windows:
+    """Return the windows with at most ``MAX_ROWS`` requests each, drawn at random, in their order."""
+    sides = [np.flatnonzero(windows.window == side) for side in (0, 1)]
+    if max(rows.size for rows in sides) <= MAX_ROWS:
+        return windows
+    kept = np.concatenate(
+        [rows if rows.size <= MAX_ROWS else np.sort(rng.choice(rows, MAX_ROWS, replace=False)) for rows in sides]
+    )
+    variables = {
+        name: replace(each, values=each.values[kept], state=each.state[kept])
+        for name, each in windows.variables.items()
+    }
+    return replace(windows, variables=variables, window=windows.window[kept])

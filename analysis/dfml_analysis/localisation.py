@@ -76,6 +76,8 @@ class Suspect:
     attribution : float or None
         Its part of the target's change, in the target's unit; None where it was not computed, or the target does
         not depend on the variable.
+    attribution_interval : tuple of float or None
+        95 % interval of that part.
     also : tuple of str
         Other variables of the step that show the same change and add nothing to it.
     onset : Onset or None
@@ -95,6 +97,7 @@ class Suspect:
     before: Summary | None = None
     after: Summary | None = None
     attribution: float | None = None
+    attribution_interval: tuple[float, float] | None = None
     also: tuple[str, ...] = ()
     onset: Onset | None = None
     pairs: tuple[GuiltyPair, ...] = ()
@@ -132,7 +135,9 @@ class Localisation:
     target : str
         The variable whose change was to be explained.
     target_change : float
-        Mean of the target in the current window minus that in the reference; NaN if either has none.
+        The target in the current window minus that in the reference, in the unit; NaN if either has none.
+    unit : str
+        In what the change is counted: ``mean``, ``p95``, ``over 250``, ... (:func:`dfml_analysis.damage.parse_unit`).
     evidence : tuple of VariableEvidence
         Every variable that was tested, in topological order.
     show_me : str
@@ -147,6 +152,7 @@ class Localisation:
     status: str = "ok"
     target: str = ""
     target_change: float = UNKNOWN
+    unit: str = "mean"
     evidence: tuple[VariableEvidence, ...] = field(default=())
     show_me: str = ""
 
@@ -182,8 +188,19 @@ class Localisation:
         words = [self.show_me, "--log", shlex.quote(log)]
         return replace(self, show_me=" ".join(words)) if self.show_me else self
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer as plain JSON values; a suspect's ``p_value`` is null for a method without tests."""
+    def to_json(self, *, detail: bool = False) -> dict[str, Any]:
+        """Return the answer as plain JSON values; a suspect's ``p_value`` is null for a method without tests.
+
+        Parameters
+        ----------
+        detail : bool
+            Everything that is known, with since when, damage, pairs of requests and the evidence of every variable;
+            what is not known is null.
+        """
+        if detail:
+            from dfml_analysis.detail import in_detail  # noqa: PLC0415 - it needs this module
+
+            return in_detail(self)
         suspects = [
             {
                 "step": suspect.step,
@@ -218,6 +235,10 @@ class Localisation:
                 "before": suspect.before.mean if suspect.before else float("nan"),
                 "after": suspect.after.mean if suspect.after else float("nan"),
                 "attribution": suspect.attribution,
+                "attribution_low": suspect.attribution_interval[0] if suspect.attribution_interval else None,
+                "attribution_high": suspect.attribution_interval[1] if suspect.attribution_interval else None,
+                "since": suspect.onset.since.value if suspect.onset else None,
+                "since_request": suspect.onset.request if suspect.onset else None,
             }
             for suspect in self.suspects
         ]
@@ -254,8 +275,12 @@ COLUMNS = (
     "before",
     "after",
     "attribution",
+    "attribution_low",
+    "attribution_high",
+    "since",
+    "since_request",
 )
-NUMBERS = ("score", "p_value", "effect", "n_compared", "before", "after", "attribution")
+NUMBERS = tuple(name for name in COLUMNS if name not in {"step", "variable", "kind", "test", "since", "since_request"})
 
 
 def _describe(suspects: Sequence[Suspect], verdict: Verdict) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
+from dfml_analysis.damage import Damage, Unit
 from dfml_analysis.guilty import guilty_pairs
 from dfml_analysis.localisation import Localisation, Suspect
 from dfml_analysis.localisers import localiser
@@ -18,6 +19,7 @@ from dfml_analysis.localisers.base import Problem
 from dfml_analysis.onset import follow
 from dfml_analysis.verdict import Verdict
 
+MEAN_DAMAGE = Damage()
 MAX_FOLLOWED = 5
 """Suspects whose evidence is followed in time; the strongest come first."""
 N_PAIRS = 5
@@ -31,6 +33,7 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
     *,
     method: str = "dfml",
     seed: int = 0,
+    damage: Damage = MEAN_DAMAGE,
 ) -> Localisation:
     """Say whether something changed between two windows, and which mechanism.
 
@@ -46,6 +49,9 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         A name of :data:`dfml_analysis.localisers.LOCALISERS`.
     seed : int
         For methods that draw random numbers.
+    damage : Damage
+        In which unit the target's change is shared out among the suspects (its mean by default), and the code of steps
+        that is at hand to be run again.
 
     Raises
     ------
@@ -53,7 +59,7 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         If the graph, the windows or the target cannot be used, or the method is unknown.
     """
     start = time.perf_counter()
-    problem = Problem(graph, reference, current, target, seed)
+    problem = Problem(graph, reference, current, target, seed, damage)
     with _blas().limit(limits=1):
         ranking = localiser(method).rank(problem)
         accused = ranking.verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
@@ -67,7 +73,8 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         seconds=seconds,
         status=ranking.status,
         target=target,
-        target_change=_change(reference[target], current[target]),
+        target_change=_change(reference[target], current[target], damage.unit),
+        unit=str(damage.unit),
         evidence=ranking.evidence,
         show_me=_show_me(current, suspects),
     )
@@ -100,9 +107,10 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _change(reference: pd.Series, current: pd.Series) -> float:
-    means = [
-        float(pd.to_numeric(series, errors="coerce").replace([np.inf, -np.inf], np.nan).mean())
+def _change(reference: pd.Series, current: pd.Series, unit: Unit) -> float:
+    """Return the target in the current window minus in the reference; NaN where either has no value."""
+    then, now = (
+        pd.to_numeric(series, errors="coerce").replace([np.inf, -np.inf], np.nan).to_numpy(np.float64, na_value=np.nan)
         for series in (reference, current)
-    ]
-    return means[1] - means[0]
+    )
+    return float(unit.of(now, np.ones((1, now.size)))[0] - unit.of(then, np.ones((1, then.size)))[0])

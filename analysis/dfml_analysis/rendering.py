@@ -11,7 +11,7 @@ from rich.text import Text
 
 from dfml.drawing.svg import Tone, theme_css
 from dfml_analysis.verdict import ALPHA, Verdict
-from dfml_analysis.wording import short_name, spell_before_after, spell_p, spell_since
+from dfml_analysis.wording import short_name, spell_before_after, spell_p, spell_part, spell_since
 
 if TYPE_CHECKING:
     from dfml_analysis.localisation import Localisation, Suspect
@@ -41,6 +41,7 @@ border-bottom:1px solid var(--dfml-line)}
 .dfml-localisation th{color:var(--dfml-soft);font-weight:600}
 .dfml-localisation p{margin:0;color:var(--dfml-soft);font-size:12px}
 """
+UNITS = {"mean": "in the mean"}
 MAX_ROWS = 10
 """Suspects that are shown; the rest is in the JSON."""
 
@@ -73,8 +74,16 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
     if not math.isnan(first.p_value):
         compared = "" if math.isnan(first.n_compared) else f", {first.n_compared:,.0f} requests a window compared"
         yield "how sure", f"p = {spell_p(first.p_value)}{compared}"
+    if first.attribution is not None and first.attribution_interval is not None:
+        yield "damage", _damage(localisation, first.attribution, first.attribution_interval)
     if localisation.show_me:
         yield "show me", localisation.show_me
+
+
+def _damage(localisation: "Localisation", part: float, interval: tuple[float, float]) -> str:
+    low, high = (spell_part(value) for value in interval)
+    of = f"{localisation.target}, which changed by {spell_part(localisation.target_change)}"
+    return f"{spell_part(part)} ({low} to {high}) {UNITS.get(localisation.unit, localisation.unit)} of {of}"
 
 
 def _how_sure_of_nothing(localisation: "Localisation") -> str:
@@ -105,7 +114,7 @@ def _cells(suspect: "Suspect") -> list[str]:
         suspect.kind.value,
         *spell_before_after(suspect),
         spell_p(suspect.p_value) if not math.isnan(suspect.p_value) else "",
-        "" if suspect.attribution is None else f"{suspect.attribution:+,.4g}",
+        "" if suspect.attribution is None else spell_part(suspect.attribution),
     ]
 
 

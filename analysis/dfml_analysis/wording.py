@@ -79,6 +79,13 @@ def spell_p(p_value: float) -> str:
     return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
+def spell_part(value: float) -> str:
+    """Return a difference with its sign: ``+1,520``, ``-0.034``."""
+    if abs(value) >= MANY:
+        return f"{value:+,.0f}"
+    return f"{value:+,.3g}" if abs(value) < 1000 else f"{value:+,.0f}"
+
+
 def spell_since(onset: Onset) -> str:
     """Return since when, with its interval: ``2024-05-01 12:00:07 UTC (95 %: 12:00:05 to 12:00:09)``.
 

@@ -36,6 +36,10 @@ GraphOption = Annotated[
     Path | None, typer.Option(help="For tables: YAML that maps each column to the list of its parents.")
 ]
 MethodOption = Annotated[str, typer.Option(help="How to localise; docs/methods.md lists the methods.")]
+UnitOption = Annotated[
+    str, typer.Option(help="In what the target's change is shared out: mean, median, p95, 'over 250', absent.")
+]
+DetailOption = Annotated[bool, typer.Option("--detail", help="JSON with since when, damage, pairs and all evidence.")]
 SeedOption = Annotated[int, typer.Option(help="For methods that draw random numbers.")]
 
 
@@ -53,6 +57,15 @@ class Question:
     pipeline: "PipelineGraph | None" = None
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the question is to be answered: by which method, with which seed, counting damage in which unit."""
+
+    method: str
+    seed: int
+    unit: str
+
+
 def localise(
     ctx: typer.Context,
     reference: ReferenceOption,
@@ -62,8 +75,10 @@ def localise(
     graph: GraphOption = None,
     method: MethodOption = "dfml",
     seed: SeedOption = 0,
+    unit: UnitOption = "mean",
     log: LogOption = None,
     output: OutputOption = Output.TABLE,
+    detail: DetailOption = False,
 ) -> None:
     """Say whether something changed between two windows, and which step or input it was.
 
@@ -74,9 +89,9 @@ def localise(
     with ExitStack() as opened:
         store = _open_store(ctx, opened, pipeline, graph, log)
         question = _ask(store, pipeline, graph, reference, current, target)
-    found = _answer(question, method, seed)
+    found = _answer(question, Way(method, seed, unit))
     if output is Output.JSON:
-        print_json(found.to_json())
+        print_json(found.to_json(detail=detail))
     else:
         show(found if log is None else found.on_log(log))
         if found.status != "ok":
@@ -94,6 +109,7 @@ def report(
     graph: GraphOption = None,
     method: MethodOption = "dfml",
     seed: SeedOption = 0,
+    unit: UnitOption = "mean",
     title: Annotated[str, typer.Option(help="The heading.", show_default="pipeline and target")] = "",
     log: LogOption = None,
     output: OutputOption = Output.TABLE,
@@ -107,7 +123,7 @@ def report(
     with ExitStack() as opened:
         store = _open_store(ctx, opened, pipeline, graph, log)
         question = _ask(store, pipeline, graph, reference, current, target)
-        found = _answer(question, method, seed)
+        found = _answer(question, Way(method, seed, unit))
         write_report(
             out,
             found,
@@ -194,12 +210,15 @@ def _pipeline_graph(store: "LineageStore", pipeline: str) -> "PipelineGraph":
     return PipelineGraph.from_pipeline(resource)
 
 
-def _answer(question: Question, method: str, seed: int) -> "Localisation":
+def _answer(question: Question, way: Way) -> "Localisation":
+    from dfml_analysis.damage import Damage, parse_unit
     from dfml_analysis.localise import localise as localise_windows
 
+    damage = Damage(parse_unit(way.unit))
+    windows = (question.reference, question.current)
     with console(stderr=True).status("comparing the windows"):
         return localise_windows(
-            question.causal, question.reference, question.current, question.target, method=method, seed=seed
+            question.causal, *windows, question.target, method=way.method, seed=way.seed, damage=damage
         )
 
 
@@ -224,7 +243,7 @@ def _spell_command(
         windows = [f"{frame.attrs['since_ms']}..{frame.attrs['until_ms']}" for frame in frames]
     words = ["dfml", "report", *([pipeline] if pipeline is not None else ["--graph", str(graph)])]
     words += ["--reference", windows[0], "--current", windows[1], "--target", question.target]
-    words += ["--method", found.method, "--seed", str(found.seed), "--out", str(out)]
+    words += ["--method", found.method, "--seed", str(found.seed), "--unit", found.unit, "--out", str(out)]
     return shlex.join(words)
 
 

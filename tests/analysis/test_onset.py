@@ -1,5 +1,6 @@
 """Since when, and which requests."""
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,3 +126,14 @@ def test_a_lineage_window_says_which_command_shows_the_request() -> None:
     found = _localise(reference, current)
     assert found.show_me == f"dfml trace {found.suspects[0].pairs[0].guilty}"
     assert found.on_log("sqlite:///a b.db").show_me.endswith("--log 'sqlite:///a b.db'")
+
+
+def test_the_detailed_json_holds_all_of_it() -> None:
+    found = _localise(_window("before", 0), _window("after", 1, first=120))
+    told = json.loads(json.dumps(found.to_json(detail=True), allow_nan=False))
+    assert told["sentence"] == found.sentence
+    suspect = told["suspects"][0]
+    assert (suspect["onset"]["since"], suspect["onset"]["row"]) == ("within", found.suspects[0].onset.row)  # type: ignore[union-attr]
+    assert suspect["pairs"][0]["guilty"].startswith("after-")
+    assert len(suspect["attribution_interval"]) == 2
+    assert {item["variable"] for item in told["evidence"]} == {"x", "y", "z"}

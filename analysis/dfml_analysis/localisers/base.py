@@ -8,6 +8,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
+from dfml_analysis.damage import Damage
 from dfml_analysis.localisation import UNKNOWN, Suspect, VariableEvidence
 from dfml_analysis.verdict import Verdict
 from dfml_analysis.windows import Windows, read_windows
@@ -27,6 +28,8 @@ class Problem:
     target : str
     seed : int
         Every random choice of a method derives from it.
+    damage : Damage
+        In what the target's change is counted, for methods that share it out.
     """
 
     graph: nx.DiGraph
@@ -34,6 +37,7 @@ class Problem:
     current: pd.DataFrame
     target: str
     seed: int = 0
+    damage: Damage = Damage()
 
     def windows(self) -> Windows:
         """Return the checked and typed data.

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfml_analysis.attribution import Attribution, attribute, player_of, reaches
+from dfml_analysis.attribution import Attribution, attribute, reaches
 from dfml_analysis.distinct import distinct
 from dfml_analysis.localisation import Suspect, VariableEvidence
 from dfml_analysis.localisers.base import Problem, Ranking
 from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms, moved
+from dfml_analysis.rerun import player_of
 from dfml_analysis.summaries import summarise
 from dfml_analysis.verdict import ALPHA_TARGET, Verdict, adjusted_log_p, decide
 from dfml_analysis.windows import Windows
@@ -48,7 +49,8 @@ class Own:
             verdict = Verdict.UNDECIDED
             limits.append(f"the target {problem.target} changed, but no mechanism's change is proven")
         changed.sort(key=lambda index: float(adjusted[index]))
-        parts = attribute(windows, [tests[index].variable.name for index in changed], problem.target, problem.rng())
+        names = [tests[index].variable.name for index in changed]
+        parts = attribute(windows, names, problem.target, problem.rng(), problem.damage)
         judged = {index: _Judged(windows, tests[index], float(adjusted[index]), problem.target) for index in changed}
         standing = distinct(windows, [tests[index] for index in changed])
         suspects = [replace(_suspect(judged[changed[place]], parts), also=also) for place, also in standing.items()]
@@ -78,14 +80,15 @@ def _suspect(judged: _Judged, attribution: Attribution) -> Suspect:
         step=test.variable.step,
         variable=test.variable.name,
         kind=test.kind,
-        score=float(evidence * (1.0 - UNEXPLAINED * (1.0 - _share(part or 0.0, attribution)))),
+        score=float(evidence * (1.0 - UNEXPLAINED * (1.0 - _share(part.value if part else 0.0, attribution)))),
         p_value=float(np.exp(log_p)),
         test=test.evidence.test,
         effect=test.evidence.effect,
         n_compared=test.evidence.n_rows,
         before=before,
         after=after,
-        attribution=part,
+        attribution=part.value if part else None,
+        attribution_interval=(part.low, part.high) if part else None,
     )
 
 

@@ -127,7 +127,7 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
     """Return the report's HTML; see :func:`write_report`."""
     graph = windows.graph
     named = f"{graph.pipeline}: " if isinstance(graph, PipelineGraph) else ""
-    data = orjson.dumps(_finite(localisation.to_json())).decode().replace("<", "\\u003c")
+    data = orjson.dumps(localisation.to_json(detail=True)).decode().replace("<", "\\u003c")
     return _template().render(
         css=theme_css(":root"),
         title=heading.title or f"{named}what changed {localisation.target or 'between the windows'}?",
@@ -294,12 +294,3 @@ def _window(frame: pd.DataFrame) -> str:
 
 def _moment(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _finite(value: object) -> object:
-    """Return JSON-able data with None for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

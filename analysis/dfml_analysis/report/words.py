@@ -12,7 +12,7 @@ from dfml_analysis.alignment import PRESENCE
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
 from dfml_analysis.verdict import ALPHA, Verdict
-from dfml_analysis.wording import spell_p
+from dfml_analysis.wording import spell_p, spell_part
 
 LABELS = {
     Verdict.FAULT: "Fault",
@@ -117,7 +117,9 @@ def suspect_facts(suspect: Suspect, target: str) -> list[Fact]:
         if len(shares) == 2 and min(shares) < 1:
             facts.append(Fact("Has a value", f"{spell_share(shares[0])} → {spell_share(shares[1])} of the requests"))
     if suspect.attribution is not None and math.isfinite(suspect.attribution):
-        facts.append(Fact(f"Its part of the change in {target}", f"{suspect.attribution:+.4g}"))
+        interval = suspect.attribution_interval
+        between = f" (95 %: {spell_part(interval[0])} to {spell_part(interval[1])})" if interval else ""
+        facts.append(Fact(f"Its part of the change in {target}", f"{spell_part(suspect.attribution)}{between}"))
     if math.isfinite(suspect.n_compared):
         facts.append(Fact("Compared", f"{suspect.n_compared:,.0f} requests a window with like inputs"))
     return facts

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 
@@ -97,7 +98,7 @@ def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path) -> None:
 
 def test_the_only_script_is_the_localisation_as_data(tmp_path: Path) -> None:
     page, found, _ = report(tmp_path, table(2, moved_by=2.0))
-    assert [json.loads(script) for script in page.scripts] == [found.to_json()]
+    assert page.scripts == [orjson.dumps(found.to_json(detail=True)).decode()]
 
 
 def test_steps_without_evidence_are_cleared(tmp_path: Path) -> None:
