@@ -16,6 +16,8 @@ from experiments.apps.insurance_claims.models import Tensors, pay_complex, split
 
 APP = Path(__file__).parent
 PIPELINE = "insurance-claims"
+TARGET = "insurance-claims.outputs.payout"
+"""The variable whose change is to be explained: what callers are paid."""
 
 UNIT_CHANGE = 1.5
 FAILING_PERCENT = 15

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from experiments.apps.insurance_claims.models import Tensors
+
 AMOUNT_MEDIAN = 24_000.0
 AMOUNT_SIGMA = 0.9
 AMOUNT_RANGE = (500.0, 120_000.0)
@@ -44,6 +46,17 @@ def draw_claims(n_claims: int, rng: np.random.Generator) -> list[Claim]:
     reports = rng.random(n_claims) < report_probability
     drawn = zip(amounts.tolist(), years.tolist(), witnesses.tolist(), reports.tolist(), strict=True)
     return [Claim(*values) for values in drawn]
+
+
+def to_tensors(claim: Claim) -> Tensors:
+    """Return the tensors of the claim's request."""
+    fields = {
+        "amount": np.array([claim.amount]),
+        "car_year": np.array([claim.car_year]),
+        "witnesses": np.array([claim.witnesses]),
+        "police_report": np.array([claim.police_report]),
+    }
+    return {name: array for name, array in fields.items() if name != "witnesses" or claim.witnesses is not None}
 
 
 def to_request(claim: Claim, request_id: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The apps under study: how each is started, what its callers send, and which faults it has."""
+"""The apps: how each is started, what its callers send, and which faults it has."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +16,9 @@ from experiments.apps.income import faults as income
 from experiments.apps.income.generator import draw_applicants
 from experiments.apps.income.generator import to_tensors as of_applicant
 from experiments.apps.income.train import train
+from experiments.apps.insurance_claims import faults as claims
+from experiments.apps.insurance_claims.generator import draw_claims
+from experiments.apps.insurance_claims.generator import to_tensors as of_claim
 from experiments.apps.ride_allocation import faults as rides
 from experiments.apps.ride_allocation.generator import draw_minutes
 from experiments.apps.ride_allocation.generator import to_tensors as of_minute
@@ -77,6 +80,9 @@ def _trained() -> Path:
 
 
 APPS = {
+    "insurance_claims": App(
+        claims.PIPELINE, claims.TARGET, claims.FAULTS, claims.APP / "pipeline.yaml", draw_claims, of_claim
+    ),
     "road_counter": App(road.PIPELINE, road.TARGET, road.FAULTS, road.APP / "pipeline.yaml", draw_clips, of_clip),
     "ride_allocation": App(
         rides.PIPELINE, rides.TARGET, rides.FAULTS, rides.APP / "pipeline.yaml", draw_minutes, of_minute

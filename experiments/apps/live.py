@@ -1,9 +1,15 @@
-"""One case: an app in a stack of this process, a normal window, the fault, a second window, the localisation."""
+"""The apps' faults as cases of ``dfml evaluate --suite live``: each planted in a stack that runs in this process.
+
+A normal window of requests, the fault (a new version loaded, or other requests), a second window; the frames are what
+the tap has kept of both. Times are real: the same seed sends the same requests, and its latencies differ.
+"""
 
 import asyncio
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +23,27 @@ from dfml.settings import Settings
 from dfml.spec.schema import Pipeline
 from dfml_analysis.alignment import align
 from dfml_analysis.causal_graph import from_pipeline
-from dfml_analysis.localisation import Localisation
-from dfml_analysis.localise import localise
+from dfml_analysis.evaluate.case import Case, Posed
+from dfml_analysis.localisers.base import Problem
 from dfml_engine.gateways.api import SubmitOptions
 from dfml_engine.stack import Stack
-from experiments.live_study.apps import App, Tensors
+from experiments.apps.catalogue import APPS, App, Tensors
 
+SUITE = "live"
+N_REQUESTS, N_QUICK_REQUESTS = 300, 120
+"""Requests of a window."""
 N_WARM_UP = 30
 N_CLIENTS = 4
 SETTLE_S = 2.5
 """What answers nobody is not waited for: an unfilled batch is processed after at most 2 s (income)."""
-TAP_TIMEOUT_S = 30.0
+TAP_TIMEOUT_S = 60.0
 TAP_POLL_S = 0.1
+N_KEPT = 64
+"""Recorded cases that are kept in memory, for the methods that come later."""
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Planted:
     """One fault of one app with one seed, ``n_requests`` a window."""
 
     app: str
@@ -41,43 +52,60 @@ class Case:
     n_requests: int
 
 
-def record(app: App, case: Case, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Run the case with its files in the folder, which is empty; return the normal and the second window's frame.
+def live_cases(seeds: Iterable[int], *, quick: bool = False) -> list[Case]:
+    """Return a case for each app, fault and seed; a quick run sends fewer requests a window."""
+    n_requests = N_QUICK_REQUESTS if quick else N_REQUESTS
+    numbers = list(seeds)
+    return [
+        Case(SUITE, f"{name} {fault}", f"seed {seed}", partial(_pose, Planted(name, fault, seed, n_requests)))
+        for name, app in APPS.items()
+        for fault in app.faults
+        for seed in numbers
+    ]
+
+
+@lru_cache(maxsize=N_KEPT)
+def _pose(planted: Planted) -> Posed:
+    app = APPS[planted.app]
+    with tempfile.TemporaryDirectory(prefix="dfml-live-") as folder:
+        reference, current = record(app, planted, Path(folder))
+    mine = (item for item in app.read(app.document) if isinstance(item, Pipeline) and item.name == app.pipeline)
+    causal = from_pipeline(PipelineGraph.from_pipeline(next(mine)), reference.columns)
+    step = app.faults[planted.fault].step
+    culprits = () if step is None else (frozenset({step}),)
+    return Posed(Problem(causal, reference, current, app.target, planted.seed), culprits)
+
+
+def record(app: App, planted: Planted, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Run a case with its files in the folder, which is empty; return the normal and the second window's frame.
 
     Raises
     ------
     TimeoutError
         If the tap does not bring the end of every request in time.
     """
-    windows = asyncio.run(_send(app, case, folder))
+    windows = asyncio.run(_send(app, planted, folder))
     with LineageStore(folder / "log.lineage.db", read_only=True) as store:
         reference, current = (frame(store, app.pipeline, *window) for window in windows)
     return align(reference, current)
 
 
-def diagnose(app: App, reference: pd.DataFrame, current: pd.DataFrame, seed: int) -> Localisation:
-    """Return what is found between the two windows of a case."""
-    mine = (item for item in app.read(app.document) if isinstance(item, Pipeline) and item.name == app.pipeline)
-    causal = from_pipeline(PipelineGraph.from_pipeline(next(mine)), reference.columns)
-    return localise(causal, reference, current, app.target, seed=seed)
-
-
-async def _send(app: App, case: Case, folder: Path) -> list[tuple[int, int]]:
+async def _send(app: App, planted: Planted, folder: Path) -> list[tuple[int, int]]:
     """Send both windows and return since when and until when each was sent, in ms since the epoch."""
-    rng = np.random.default_rng(case.seed)
-    fault = app.faults[case.fault]
+    rng = np.random.default_rng(planted.seed)
+    fault = app.faults[planted.fault]
     settings = Settings(log=f"sqlite:///{folder / 'log.db'}", rest_port=0, **app.settings)
     async with Stack(settings) as stack:
         stack.load(app.read(app.document))
         await _ask_all(stack, app, [app.to_tensors(item) for item in app.draw(N_WARM_UP, rng)], "warm-up")
-        normal = [app.to_tensors(item) for item in app.draw(case.n_requests, rng)]
+        normal = [app.to_tensors(item) for item in app.draw(planted.n_requests, rng)]
         windows = [await _ask_all(stack, app, normal, "normal")]
         if fault.rollout is not None:
             stack.load(app.read(fault.rollout))
-        faulty = [app.to_tensors(fault.alter(item)) for item in app.draw(case.n_requests, rng)]
+        faulty = [app.to_tensors(fault.alter(item)) for item in app.draw(planted.n_requests, rng)]
         windows.append(await _ask_all(stack, app, faulty, "second"))
         await asyncio.sleep(SETTLE_S)
-        await _wait_for_tap(folder / "log.lineage.db", app.pipeline, windows, case.n_requests)
+        await _wait_for_tap(folder / "log.lineage.db", app.pipeline, windows, planted.n_requests)
     return windows
 
 
