@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from experiments.kafka_broker import make_security
@@ -33,22 +33,23 @@ def first_error(secure_kafka: SecureKafka, properties: dict[str, str]) -> KafkaE
 def send(secure_kafka: SecureKafka, user: str, topic: str) -> KafkaError | None:
     """Send a record as a user; return why it was refused."""
     reports: list[KafkaError | None] = []
-    producer = Producer({"bootstrap.servers": secure_kafka.servers, **secure_kafka.client(user)})
+    properties = {"bootstrap.servers": secure_kafka.servers, **secure_kafka.client(user), "enable.idempotence": True}
+    producer = Producer(properties)
     producer.produce(topic, b"v", on_delivery=lambda error, _: reports.append(error))
     assert producer.flush(20) == 0
     return reports[0]
 
 
-def read(secure_kafka: SecureKafka, user: str, topic: str, group: str = "seldon.reader") -> bytes:
-    """Read a record as a user and commit its position."""
+def read(secure_kafka: SecureKafka, user: str, topic: str, group: str) -> bytes:
+    """Read a topic's first record as a member of a group, and commit its position."""
     properties = {"bootstrap.servers": secure_kafka.servers, **secure_kafka.client(user), "group.id": group}
-    consumer = Consumer(properties)
-    consumer.assign([TopicPartition(topic, 0, 0)])
+    consumer = Consumer({**properties, "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
     try:
-        record = consumer.poll(20)
+        record = consumer.poll(60)
         if record.error():
             raise KafkaException(record.error())
-        consumer.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
+        consumer.commit(record, asynchronous=False)
         return record.value()
     finally:
         consumer.close()
@@ -58,7 +59,18 @@ def test_a_user_with_rights_makes_topics_writes_reads_and_commits(secure_kafka: 
     admin = AdminClient({"bootstrap.servers": secure_kafka.servers, **secure_kafka.client("claims")})
     admin.create_topics([NewTopic("seldon.made", 1, 1)])["seldon.made"].result(20)
     assert send(secure_kafka, "claims", "seldon.made") is None
-    assert read(secure_kafka, "claims", "seldon.made") == b"v"
+    assert read(secure_kafka, "claims", "seldon.made", "seldon.reader") == b"v"
+
+
+def test_a_user_with_rights_writes_in_transactions_of_its_prefix(secure_kafka: SecureKafka) -> None:
+    properties = {"bootstrap.servers": secure_kafka.servers, **secure_kafka.client("claims")}
+    producer = Producer({**properties, "transactional.id": "seldon.writer"})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(MINE, b"v")
+    producer.commit_transaction(20)
+    with pytest.raises(KafkaException, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
+        Producer({**properties, "transactional.id": "other.writer"}).init_transactions(20)
 
 
 def test_a_wrong_password_is_an_authentication_error(secure_kafka: SecureKafka) -> None:
