@@ -1,8 +1,8 @@
 """The topic grammar: names are made and parsed here and nowhere else.
 
 ``<prefix>.<namespace>.(model|pipeline).<name>.(inputs|outputs)``, ``<prefix>.<namespace>.errors.errors`` and, beside
-them, ``.control.specs``, ``.control.status``, ``.control.workers`` and ``.lineage.fates``. The prefix may hold dots;
-namespace and names may not. A topic's *short name* is what stands behind ``<prefix>.<namespace>.``.
+them, ``.control.specs``, ``.control.status``, ``.control.owners``, ``.control.workers`` and ``.lineage.fates``. The
+prefix may hold dots; namespace and names may not. A topic's *short name* stands behind ``<prefix>.<namespace>.``.
 """
 
 import re
@@ -93,6 +93,11 @@ class Topics:
     def status(self) -> TopicName:
         """The compacted topic of what each part says of itself and of the specs."""
         return self.expand("control.status")
+
+    @property
+    def owners(self) -> TopicName:
+        """The compacted topic of who is at work and which partition numbers each owns."""
+        return self.expand("control.owners")
 
     @property
     def workers(self) -> TopicName:

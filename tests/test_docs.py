@@ -7,6 +7,8 @@ import pytest
 from starlette.routing import Route
 
 from dfml import headers
+from dfml.operations.metrics import FAMILIES
+from dfml.operations.pages import Pages
 from dfml.topics import Topics
 from dfml_analysis.localisers import LOCALISERS
 from dfml_engine.flow import Ending
@@ -33,7 +35,7 @@ def cells(page: str, heading: str) -> set[str]:
 
 def test_every_topic_is_documented() -> None:
     names = Topics("seldon", "default")
-    own = [names.errors, names.specs, names.status, names.workers, names.fates]
+    own = [names.errors, names.specs, names.status, names.owners, names.workers, names.fates]
     ports = [names.pipeline_inputs("<pipeline>"), names.pipeline_outputs("<pipeline>")]
     ports += [names.model_inputs("<model>"), names.model_outputs("<model>")]
     assert cells("records.md", "Topics") == {f"<prefix>.<namespace>.{names.shorten(each)}" for each in [*own, *ports]}
@@ -56,7 +58,8 @@ def test_every_reason_of_a_drop_is_documented() -> None:
 
 
 def test_every_path_is_documented() -> None:
-    app = create_app(PipelineGatewayApi.__new__(PipelineGatewayApi), max_request_bytes=1)
+    pages = Pages("", list, tuple, list)
+    app = create_app(PipelineGatewayApi.__new__(PipelineGatewayApi), pages, max_request_bytes=1)
     paths = {route.path.replace(":path", "") for route in app.routes if isinstance(route, Route)}
     documented = {path.partition(" ")[2] for path in cells("rest.md", "Paths")}
     page = (DOCS / "rest.md").read_text()
@@ -74,6 +77,11 @@ def test_every_header_of_a_call_is_documented() -> None:
 @pytest.mark.parametrize("status", sorted({200, 202, 405, 500, *(status for _, status in _STATUS)}))
 def test_every_status_is_documented(status: int) -> None:
     assert re.search(rf"^\| {status} \|", (DOCS / "rest.md").read_text(), re.MULTILINE)
+
+
+def test_every_metric_is_documented_with_its_labels() -> None:
+    rows = cells("operations.md", "Metrics")
+    assert rows == {f"{each.name}{{{', '.join(each.labels)}}}" if each.labels else each.name for each in FAMILIES}
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)

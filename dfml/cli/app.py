@@ -1,7 +1,6 @@
 """The application: its verbs, its general options, and how errors leave it."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from dfml.cli import answer, evaluate, infer, lineage, localise, resources, stac
 from dfml.cli.output import BAD_USAGE, FAILED, complain
 from dfml.cli.target import General
 from dfml.errors import BadInputError, DfmlError
+from dfml.operations.logs import set_up_logs
 
 _logger = logging.getLogger(__name__)
 
@@ -85,7 +85,5 @@ def general(
     ] = False,
 ) -> None:
     """Run pipelines of models as a graph of topics, trace every record, and find the step that caused a change."""
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    for package in ("dfml", "dfml_engine", "dfml_analysis"):
-        logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.INFO)
-    ctx.obj = General(config)
+    set_up_logs("text", debug=debug)
+    ctx.obj = General(config, debug)

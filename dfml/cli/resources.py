@@ -11,7 +11,8 @@ import typer
 
 from dfml.cli.output import FAILED, Output, OutputOption, print_json, print_table, say
 from dfml.cli.target import LogOption, Target, find_target
-from dfml.errors import DeadlineError, NotFoundError
+from dfml.cli.workers import show_workers
+from dfml.errors import BadInputError, DeadlineError, NotFoundError
 
 if TYPE_CHECKING:
     from dfml.log.base import Log
@@ -88,16 +89,25 @@ def list_resources(ctx: typer.Context, log: LogOption = None, output: OutputOpti
 
 def status(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="A pipeline, model or experiment.")],
+    name: Annotated[str, typer.Argument(help="A pipeline, model or experiment.", show_default=False)] = "",
     wait: Annotated[float, typer.Option(min=0.0, help="Wait up to so many seconds for it to be ready.")] = 0.0,
+    workers: Annotated[
+        bool, typer.Option("--workers", help="Show who owns which partition numbers instead of a resource.")
+    ] = False,
     log: LogOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Say whether a resource works; exit code 1 when it does not.
+    """Say whether a resource works; exit code 1 when it does not. Or show who is at work on the log.
 
-    Example: `dfml status claims --wait 10`
+    Example: `dfml status claims --wait 10`, `dfml status --workers`
     """
+    if bool(name) == workers:
+        msg = "give the name of a resource, or --workers"
+        raise BadInputError(msg)
     target = find_target(ctx, log)
+    if workers:
+        show_workers(target, output)
+        return
     deadline_s = time.monotonic() + wait
     with target.open_log(read_only=True) as opened:
         control = _control(target, opened)

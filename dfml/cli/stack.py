@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -17,7 +18,8 @@ import typer
 from dfml.cli.output import print_table, say
 from dfml.cli.target import absolute_log, read_settings
 from dfml.clock import wall_clock_ms
-from dfml.errors import SettingsError
+from dfml.errors import BadInputError, SettingsError
+from dfml.operations.logs import set_up_logs
 from dfml.running import RunningStack, announce
 from dfml.settings import SQLITE_SCHEME, Settings
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 GC_ALLOCATIONS = 50_000
 """Allocations between two looks at the young: at the default of 700 the collector takes a fifth of the time."""
+_logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 """What a shell expects of a process that ended by SIGINT."""
 
@@ -56,6 +59,7 @@ def up(
         resources = load_files(load)
     import uvloop
 
+    set_up_logs(settings.log_format, "all", debug=ctx.obj.debug)
     uvloop.run(_serve(settings, resources))
 
 
@@ -83,20 +87,50 @@ def run(
     rest_port: Annotated[
         int | None, typer.Option(help="Port of the REST gateway; 0 takes a free one (DFML_REST_PORT).")
     ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port of health and metrics of a part without gateway (DFML_METRICS_PORT).")
+    ] = None,
+    pipelines: Annotated[
+        list[str] | None, typer.Option(help="Run these alone, names or patterns (engine); may be repeated.")
+    ] = None,
+    models: Annotated[
+        list[str] | None, typer.Option(help="Call these alone, names or patterns (model-gateway); may be repeated.")
+    ] = None,
 ) -> None:
     """Run one part of the stack; start each in a process of its own, any number of times, in any order.
 
     Processes of one part share its partition numbers (setting `partitions`): with one partition, a second process
-    stands by for the first. Prints `ready` on stdout. SIGTERM or Ctrl-C drains and exits 0.
+    stands by for the first. Prints `ready`, the part and the address of its health and metrics on stdout. SIGTERM or
+    Ctrl-C drains and exits 0; a second one exits at once.
 
-    Example: `dfml run engine --log sqlite:///claims.db`
+    Example: `dfml run engine --log sqlite:///claims.db --pipelines 'claims-*'`
     """
-    settings = _on_embedded_log(read_settings(ctx, log=log, rest_port=rest_port))
+    settings = _on_embedded_log(read_settings(ctx, log=log, rest_port=rest_port, metrics_port=metrics_port))
+    patterns = _selected(part, pipelines, models)
+    set_up_logs(settings.log_format, part.value, debug=ctx.obj.debug)
     if part is RunnablePart.TAP:
         _become_tap(settings)
     import uvloop
 
-    uvloop.run(_serve(settings, (), part.value))
+    uvloop.run(_serve(settings, (), part.value, patterns))
+
+
+def _selected(part: RunnablePart, pipelines: list[str] | None, models: list[str] | None) -> tuple[str, ...]:
+    """Return the names and patterns of what the part works on.
+
+    Raises
+    ------
+    BadInputError
+        If they are given to a part that selects something else, or nothing.
+    """
+    for option, given, of in (
+        ("--pipelines", pipelines, RunnablePart.ENGINE),
+        ("--models", models, RunnablePart.MODEL_GATEWAY),
+    ):
+        if given and part is not of:
+            msg = f"{option} is for '{of.value}', got it for '{part.value}'"
+            raise BadInputError(msg)
+    return tuple(pipelines or models or ())
 
 
 def _become_tap(settings: Settings) -> None:
@@ -106,27 +140,41 @@ def _become_tap(settings: Settings) -> None:
     open_log(settings.log).close()
     command = [sys.executable, "-m", "dfml.lineage.tap", "--log", settings.log]
     command += ["--store", str(settings.lineage_path), "--prefix", settings.prefix, "--namespace", settings.namespace]
+    command += ["--metrics-host", settings.metrics_host, "--metrics-port", str(settings.metrics_port)]
+    command += ["--log-format", settings.log_format, "--drain-timeout-ms", str(settings.drain_timeout_ms)]
     os.execv(sys.executable, command)
 
 
-async def _serve(settings: Settings, resources: Sequence["AnyResource"], part: str | None = None) -> None:
+async def _serve(
+    settings: Settings, resources: Sequence["AnyResource"], part: str | None = None, patterns: tuple[str, ...] = ()
+) -> None:
     from dfml_engine.parts import Part
+    from dfml_engine.selection import Selection
     from dfml_engine.stack import Stack
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, _stop_or_leave, stop)
     with ExitStack() as announced:
-        async with Stack(settings, part=Part(part) if part else None) as stack:
+        async with Stack(settings, part=Part(part) if part else None, selection=Selection(patterns)) as stack:
             if resources:
                 stack.load(resources)
-                _tell_status(stack)
-            if stack.url:
+                if settings.log_format == "text":
+                    _tell_status(stack)
+            if stack.parts.gateway is not None:
                 announced.enter_context(announce(_announcement(stack), os.environ))
             _collect_seldom()
-            typer.echo(f"ready {stack.url or part}")
+            typer.echo(f"ready {stack.url}" if stack.parts.gateway else f"ready {part} {stack.url}")
             await stop.wait()
-            say("stopping: finishing the requests under way; once more leaves at once")
+            _say(settings, "stopping: finishing what is under way; once more leaves at once")
+
+
+def _say(settings: Settings, words: str) -> None:
+    """Tell the person, or what collects the lines of log."""
+    if settings.log_format == "text":
+        say(words)
+    else:
+        _logger.info(words)
 
 
 def _collect_seldom() -> None:

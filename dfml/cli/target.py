@@ -26,6 +26,7 @@ class General:
     """The options that stand before the verb."""
 
     config: Path | None = None
+    debug: bool = False
 
 
 @dataclass(frozen=True, slots=True)

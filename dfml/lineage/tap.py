@@ -18,15 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
+from typing import get_args
 
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import DfmlError, LogUnavailableError, UnknownTopicError
 from dfml.lineage.entry import Loss
 from dfml.lineage.rows import Kept
 from dfml.lineage.store import LineageStore
+from dfml.lineage.tap_watch import PART, TapWatch, keep_announced
 from dfml.log import open_log
 from dfml.log.base import Cleanup, Log, Reader, TopicConfig
+from dfml.operations.logs import set_up_logs
+from dfml.operations.pages import PagesServer
 from dfml.record import Position, Record, TopicPartition
+from dfml.settings import LogFormat
 from dfml.topics import Topics
 
 _logger = logging.getLogger(__name__)
@@ -37,6 +42,10 @@ _LINGER_S = 0.05
 """After a poll that did not fill: each poll and commit costs as much as twenty records, so let some gather. Waiting
 here and not in the reader, which would look for a first record a thousand times a second."""
 _MAX_RECORDS = 2000
+_INTERRUPTED = 130
+"""What a shell expects of a process that a second signal ended; the store's transaction under way is undone."""
+_LEAVE_S = 2.0
+"""How long the end waits for the log to take that the tap has left."""
 _RETRY_S = (0.1, 5.0)
 """First and longest wait before a write that failed is tried again."""
 
@@ -46,6 +55,13 @@ class Tap:
 
     Inference records, fates and specs are kept; status and membership topics are not read, because they say nothing
     of any record. Log and store stay the caller's, to be closed by it.
+
+    Attributes
+    ----------
+    n_records, n_lost, n_retries
+        Records written; records that retention had removed before; failures that were tried again.
+    problem
+        What keeps the tap from its work now; empty when nothing does.
     """
 
     def __init__(self, log: Log, store: LineageStore, topics: Topics, *, clock: Clock = wall_clock_ms) -> None:
@@ -58,6 +74,8 @@ class Tap:
         self._assigned: dict[TopicPartition, TopicConfig] = {}
         self._polled: list[Record] = []
         self._looked_s = float("-inf")
+        self.n_records = self.n_lost = self.n_retries = 0
+        self.problem = ""
 
     def step(self, timeout_s: float) -> int:
         """Read once, waiting at most ``timeout_s`` for the first record, and write; return how many were written.
@@ -78,30 +96,39 @@ class Tap:
         # Only now: a write that failed is planned anew, with the same records.
         self._next.update(batch.next)
         self._polled = self._polled[len(batch.records) :]
+        self.n_records += len(batch.records)
         return len(batch.records)
 
-    def run(self, stop: Event) -> None:
-        """Tap until ``stop`` is set, then read what is there by then. Failures that may pass are said and retried."""
+    def run(self, stop: Event, drain_s: float = float("inf")) -> None:
+        """Tap until ``stop`` is set, then read what is there by then, for ``drain_s`` seconds at most.
+
+        Failures that may pass are said and retried.
+        """
         wait_s = _RETRY_S[0]
         while not stop.is_set():
             try:
                 n_records = self.step(0.0)
             except LogUnavailableError as error:
                 _logger.warning("the tap tries again in %.1f s: %s", wait_s, error)
+                self.n_retries += 1
+                self.problem = str(error)
                 stop.wait(wait_s)
                 wait_s = min(2 * wait_s, _RETRY_S[1])
                 continue
             wait_s = _RETRY_S[0]
+            self.problem = ""
             if n_records < _MAX_RECORDS:
                 stop.wait(_LINGER_S)
-        self._drain()
+        self._drain(time.monotonic() + drain_s)
 
-    def _drain(self) -> None:
+    def _drain(self, until_s: float) -> None:
         # Up to the ends of now, not until nothing comes: another process may go on writing.
         self.discover()
         ends = self._log.end(list(self._assigned))
         while any(self._next[each] < end for each, end in ends.items()) and self.step(0.0):
-            pass
+            if time.monotonic() > until_s:
+                _logger.warning("the tap stops before it has read everything; it reads on when it starts again")
+                return
 
     def discover(self) -> None:
         """Begin to read topics that are new, and stop reading those that are gone."""
@@ -120,6 +147,14 @@ class Tap:
         new = [each for each in present if each not in self._assigned]
         if new:
             self._open(new, present)
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Return the next offset of every topic partition that is read."""
+        return {each: self._next[each] for each in list(self._assigned)}
+
+    def ends(self) -> dict[TopicPartition, int]:
+        """Return the present end of every topic partition that is read."""
+        return self._log.end(list(self._assigned))
 
     def close(self) -> None:
         """Release the reader; log and store are left open."""
@@ -191,7 +226,8 @@ class Tap:
 
     def _loss(self, each: TopicPartition, first: int, end: int) -> Loss:
         reason = "removed from the log by retention before the tap read it"
-        _logger.warning("%s: offsets %d to %d were %s", each, first, end - 1, reason)
+        _logger.warning("%s@%d to %s@%d were %s", each, first, each, end - 1, reason)
+        self.n_lost += end - first
         return Loss(Position(each.topic, each.partition, first), end, self._clock(), reason)
 
 
@@ -208,21 +244,31 @@ class _Batch:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a tap until SIGTERM (then what is there is read first) or until its parent dies; return the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="tap: %(message)s")
+    set_up_logs(options.log_format, PART)
     stop = Event()
     _listen(stop, options.parent_pid)
-    wait_s = _RETRY_S[0]
+    watch = TapWatch()
     try:
-        while not _serve(options, stop):
-            stop.wait(wait_s)
-            wait_s = min(2 * wait_s, _RETRY_S[1])
+        server = PagesServer(watch.pages, options.metrics_host, options.metrics_port)
+        topics = Topics(options.prefix, options.namespace)
+        announcing = keep_announced(lambda: open_log(options.log), topics, server.url, stop)
+        _serve_until(options, stop, watch, server.url)
+        announcing.join(_LEAVE_S)
+        server.close()
     except DfmlError as error:
         _logger.error("%s", error)  # noqa: TRY400
         return 1
     return 0
 
 
-def _serve(options: argparse.Namespace, stop: Event) -> bool:
+def _serve_until(options: argparse.Namespace, stop: Event, watch: TapWatch, url: str) -> None:
+    wait_s = _RETRY_S[0]
+    while not _serve(options, stop, watch, url):
+        stop.wait(wait_s)
+        wait_s = min(2 * wait_s, _RETRY_S[1])
+
+
+def _serve(options: argparse.Namespace, stop: Event, watch: TapWatch, url: str) -> bool:
     """Open log and store, say so on stdout, and tap until ``stop``; return False where opening may work later."""
     topics = Topics(options.prefix, options.namespace)
     kept = Kept(options.payload_limit, options.payload_share)
@@ -232,20 +278,27 @@ def _serve(options: argparse.Namespace, stop: Event) -> bool:
             LineageStore(options.store, topics=topics, kept=kept) as store,
         ):
             tap = Tap(log, store, topics)
-            sys.stdout.write("ready tap\n")
+            watch.tap = tap
+            sys.stdout.write(f"ready tap {url}\n")
             sys.stdout.flush()
-            tap.run(stop)
+            tap.run(stop, options.drain_timeout_ms / 1000)
             tap.close()
     except LogUnavailableError as error:
         _logger.warning("the tap waits: %s", error)
+        watch.waits_for = str(error)
         return stop.is_set()
     return True
 
 
 def _listen(stop: Event, parent_pid: int | None) -> None:
-    """Set ``stop`` on SIGTERM and when the parent is gone. A child leaves the terminal's SIGINT to its parent."""
+    """Set ``stop`` on SIGTERM and when the parent is gone; a second signal ends at once.
+
+    A child leaves the terminal's SIGINT to its parent.
+    """
 
     def end(_signal: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(_INTERRUPTED)
         stop.set()
 
     signal.signal(signal.SIGTERM, end)
@@ -269,6 +322,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", required=True, type=Path, help="the lineage store's file; made when it is not there")
     parser.add_argument("--prefix", default="seldon", help="first word of the topics (default: seldon)")
     parser.add_argument("--namespace", default="default", help="second word of the topics (default: default)")
+    parser.add_argument("--metrics-host", default="127.0.0.1", help="where health and metrics are served")
+    parser.add_argument("--metrics-port", type=int, default=0, help="their port; 0 takes a free one")
+    parser.add_argument("--log-format", choices=get_args(LogFormat), default="text", help="form of lines on stderr")
+    parser.add_argument("--drain-timeout-ms", type=int, default=10_000, help="how long the end may read on")
     parser.add_argument("--parent-pid", type=int, help="end when this process, which started the tap, is gone")
     parser.add_argument("--payload-limit", type=int, metavar="BYTES", help="keep no payload longer than this")
     parser.add_argument(

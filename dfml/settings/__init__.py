@@ -4,7 +4,7 @@ One name per setting, spelled three ways: ``rest_port`` in ``dfml.yaml``, ``DFML
 ``--rest-port`` on the command line. Every wrong one is reported at once, each with the place it came from.
 """
 
-from dfml.settings.checks import KAFKA_SCHEME, SQLITE_SCHEME, Delivery, Durability
+from dfml.settings.checks import KAFKA_SCHEME, SQLITE_SCHEME, Delivery, Durability, LogFormat
 from dfml.settings.kafka import ClientProperties, KafkaOptions
 from dfml.settings.settings import VARIABLE_PREFIX, Settings, setting_names, variable_name
 from dfml.settings.sources import SETTINGS_FILE, given_settings, load_settings
@@ -18,6 +18,7 @@ __all__ = [
     "Delivery",
     "Durability",
     "KafkaOptions",
+    "LogFormat",
     "Settings",
     "given_settings",
     "load_settings",

@@ -13,6 +13,8 @@ SQLITE_SCHEME = "sqlite:///"
 KAFKA_SCHEME = "kafka://"
 Durability = Literal["normal", "full"]
 Delivery = Literal["identity", "transactional"]
+LogFormat = Literal["text", "json"]
+_CHOICES = {"durability": get_args(Durability), "delivery": get_args(Delivery), "log_format": get_args(LogFormat)}
 
 _BROKER = re.compile(r"(?:\[[0-9A-Fa-f:]+\]|[^\s:,/@\[\]]+):\d{1,5}")
 
@@ -79,7 +81,7 @@ class Flag:
 class Text:
     """A text in which ``matches`` finds nothing wrong."""
 
-    kind: Literal["log", "prefix", "name", "host", "durability", "delivery"]
+    kind: Literal["log", "prefix", "name", "host", "durability", "delivery", "log_format"]
 
     def parse(self, text: str) -> str:
         """Take the variable's text as it is."""
@@ -102,10 +104,9 @@ class Text:
                 return NAME.fullmatch(text) is not None, "letters, digits, '-' and '_', no dots"
             case "host":
                 return bool(text) and not any(letter.isspace() for letter in text), "a host name or address"
-            case "durability":
-                return text in get_args(Durability), " or ".join(get_args(Durability))
-            case "delivery":
-                return text in get_args(Delivery), " or ".join(get_args(Delivery))
+            case "durability" | "delivery" | "log_format":
+                words = _CHOICES[self.kind]
+                return text in words, " or ".join(words)
 
 
 def _is_log(url: str) -> bool:

@@ -11,6 +11,7 @@ from dfml.settings.checks import (
     Delivery,
     Durability,
     Flag,
+    LogFormat,
     OnePath,
     Paths,
     Properties,
@@ -53,8 +54,10 @@ class Settings:
         The largest body that the gateway accepts.
     request_timeout_ms
         How long a caller waits who sets no ``x-request-timeout-ms``.
-    max_outstanding_requests
-        Requests that may wait for their answer at the gateway; one more is refused.
+    max_outstanding_requests, max_outstanding_bytes
+        Requests that may wait for their answer at the gateway, and their size together; one more is refused.
+    max_held_records, max_held_bytes
+        How much a worker holds before it lets the topics wait that would bring more.
     pool_threads
         Threads that run one model's code when it is not ``inline``.
     model_timeout_ms
@@ -67,6 +70,12 @@ class Settings:
         What a commit of the SQLite log survives: ``normal`` the process's death, ``full`` a power cut too.
     tap
         Whether ``dfml up`` runs the lineage tap.
+    metrics_host, metrics_port
+        Where a part without REST gateway serves its health and metrics; port 0 takes a free one.
+    log_format
+        Lines on stderr: ``text`` or ``json``.
+    drain_timeout_ms
+        How long a process that is told to stop lets what is under way finish.
     """
 
     log: Annotated[str, Text("log")] = "sqlite:///dfml.db"
@@ -85,12 +94,19 @@ class Settings:
     max_request_bytes: Annotated[int, Whole(1, 2**31 - 1)] = 32 * 1024 * 1024
     request_timeout_ms: Annotated[int, Whole(1, 86_400_000)] = 30_000
     max_outstanding_requests: Annotated[int, Whole(1, 10_000_000)] = 10_000
+    max_outstanding_bytes: Annotated[int, Whole(1, 2**53)] = 256 * 1024 * 1024
+    max_held_records: Annotated[int, Whole(1, 10_000_000)] = 10_000
+    max_held_bytes: Annotated[int, Whole(1, 2**53)] = 256 * 1024 * 1024
     pool_threads: Annotated[int, Whole(1, 1024)] = 4
     model_timeout_ms: Annotated[int, Whole(1, 86_400_000)] = 30_000
     artefact_paths: Annotated[tuple[Path, ...], Paths()] = ()
     python_paths: Annotated[tuple[Path, ...], Paths()] = (Path(),)
     log_durability: Annotated[Durability, Text("durability")] = "normal"
     tap: Annotated[bool, Flag()] = True
+    metrics_host: Annotated[str, Text("host")] = "127.0.0.1"
+    metrics_port: Annotated[int, Whole(0, 65_535)] = 0
+    log_format: Annotated[LogFormat, Text("log_format")] = "text"
+    drain_timeout_ms: Annotated[int, Whole(0, 3_600_000)] = 10_000
 
     @property
     def lineage_path(self) -> Path:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import ConflictError, NotFoundError
 from dfml.log.base import Cleanup, Log, TopicConfig
+from dfml.operations.owners import Seen
 from dfml.record import Append, TopicName, TopicPartition
 from dfml.spec.schema import AnyResource, Model, Pipeline
 from dfml.topics import Topics
 from dfml_engine.registry import LoadedSpec, PartStatus, Registry
+from dfml_engine.selection import Selection
 
 READ_RECORDS = 2_000
 ENGINE_PART = "engine"
@@ -59,7 +61,7 @@ class Control:
         self._partitions = partitions
         self._retention_ms = retention_ms
         self._clock = clock
-        self._registry = Registry(topics)
+        self._registry = Registry(topics, clock)
         self._next: dict[TopicPartition, int] = {}
 
     def prepare(self) -> None:
@@ -71,7 +73,7 @@ class Control:
             If the namespace has another partition count.
         """
         self._check_partitions()
-        compacted = (self._topics.specs, self._topics.status)
+        compacted = (self._topics.specs, self._topics.status, self._topics.owners)
         self._log.create_topics([TopicConfig(name, 1, cleanup=Cleanup.COMPACT) for name in compacted])
         self._log.create_topics([TopicConfig(self._topics.workers, self._partitions)])
         self._make_data_topics((self._topics.errors, self._topics.fates))
@@ -154,6 +156,10 @@ class Control:
         registry = self._read()
         return [_status(spec, registry) for spec in registry.all_newest() if name in {None, spec.name}]
 
+    def owners(self) -> list[Seen]:
+        """Return who is at work on the log, and who was and did not say that it left."""
+        return self._read().owners.all()
+
     def _read(self) -> Registry:
         """Bring the registry up to the present end of the control topics."""
         known = self._log.topics()
@@ -183,7 +189,14 @@ def _status(spec: LoadedSpec, registry: Registry) -> ResourceStatus:
 
 
 def part_problem(registry: Registry, spec: LoadedSpec, part: str) -> str:
-    """Return why a part does not serve this version of a resource, or "" when it does."""
+    """Return why a part does not serve this version of a resource, or "" when it does.
+
+    Where none of the part runs, what it said last counts: a request waits on the log until one is back.
+    """
+    selections = [Selection(owner.selected) for owner in registry.owners.live(part)]
+    if spec.kind in {"Pipeline", "Model"} and selections and not any(each.covers(spec.name) for each in selections):
+        chosen = "; ".join(sorted({str(each) for each in selections}))
+        return f"no {part} has taken it up: those that run have selected {chosen}"
     status: PartStatus | None = registry.statuses.get((spec.kind, spec.name, part))
     if status is None or status.version < spec.version:
         return f"no {part} has taken it up yet"

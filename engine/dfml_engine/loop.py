@@ -114,9 +114,14 @@ class EventLoop:
             self._wake.cancel()
         self.write_now()
         if self._outcomes:
-            n_left = sum(len(outcome.appends) for outcome in self._outcomes)
-            logger.error("%d records were not written (%s); the next start makes them again", n_left, self.refusal)
+            text = "%d records were not written (%s); the next start makes them again"
+            logger.error(text, self.n_unwritten, self.refusal)
         self._reading.close()
+
+    @property
+    def n_unwritten(self) -> int:
+        """How many records wait for the log to take them."""
+        return sum(len(outcome.appends) for outcome in list(self._outcomes))
 
     @property
     def idle(self) -> bool:
@@ -190,7 +195,7 @@ class EventLoop:
         """Let a worker read topic partitions from its committed positions on."""
         starts = self._log.beginning(places)
         if worker.group:
-            starts |= self._log.committed(worker.group, places)
+            starts |= self._log.committed(worker.inherits, places) | self._log.committed(worker.group, places)
         worker.resume(self._log, starts)
         for place, start in starts.items():
             end = self._reading.begin(place, start)

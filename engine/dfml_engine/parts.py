@@ -9,16 +9,21 @@ from collections.abc import Collection
 from enum import Enum
 
 from dfml.clock import Clock, wall_clock_ms
+from dfml.errors import ConflictError
 from dfml.log.sqlite import SqliteLog
+from dfml.record import Append
 from dfml.settings import Settings
 from dfml.topics import Topics
+from dfml_engine.announcing import Announcer
 from dfml_engine.control import ENGINE_PART, MODEL_PART, pipeline_problem
+from dfml_engine.gateways.admission import PipelineGatewayOptions
 from dfml_engine.gateways.model import ModelGateway, ModelGatewayOptions
-from dfml_engine.gateways.pipeline import PipelineGateway, PipelineGatewayOptions
+from dfml_engine.gateways.pipeline import PipelineGateway
 from dfml_engine.loop import EventLoop
 from dfml_engine.outcome import Outcome
 from dfml_engine.registry import LoadedSpec, PartStatus, Registry
 from dfml_engine.runtimes.base import RuntimeOptions
+from dfml_engine.selection import ALL, Selection
 from dfml_engine.share import OwnsAll, Share
 from dfml_engine.topology import compile_pipeline
 from dfml_engine.worker import EngineWorker, Worker
@@ -52,6 +57,8 @@ class Parts:
         Milliseconds since the epoch.
     share : Share or None
         The partition numbers of this process; None owns all, for the only process on a log.
+    selection : Selection
+        Which pipelines the engine runs, or which models the model gateway calls.
     """
 
     def __init__(
@@ -61,26 +68,35 @@ class Parts:
         chosen: Collection[Part],
         clock: Clock = wall_clock_ms,
         share: Share | None = None,
+        selection: Selection = ALL,
     ) -> None:
         self.topics = Topics(settings.prefix, settings.namespace)
         self._clock = clock
         self.share = share or OwnsAll()
         self.loop = EventLoop(log, clock, share, self.topics.errors)
-        self.registry = Registry(self.topics)
+        self.registry = Registry(self.topics, clock)
+        self.selection = selection
+        self.announcer = Announcer(
+            self.topics, {part.value: selection.patterns for part in chosen}, self.share, settings.partitions, clock
+        )
+        self.started = self.draining = False
         self._users: dict[str, set[str]] = {}
-        self.engine = EngineWorker(self.topics) if Part.ENGINE in chosen else None
+        self.engine = EngineWorker(self.topics, selection) if Part.ENGINE in chosen else None
         self.models = self._make_models(settings) if Part.MODEL_GATEWAY in chosen else None
         self.gateway = self._make_gateway(settings, log) if Part.PIPELINE_GATEWAY in chosen else None
         self.registry.listen(self)
 
     def _make_models(self, settings: Settings) -> ModelGateway:
         runtime = RuntimeOptions(settings.python_paths, settings.artefact_paths)
-        options = ModelGatewayOptions(runtime, settings.pool_threads, settings.model_timeout_ms)
+        options = ModelGatewayOptions(runtime, settings.pool_threads, settings.model_timeout_ms, self.selection)
         return ModelGateway(self.topics, options, self.loop.hand_in, self._clock)
 
     def _make_gateway(self, settings: Settings, log: SqliteLog) -> PipelineGateway:
         limits = PipelineGatewayOptions(
-            settings.partitions, settings.request_timeout_ms, settings.max_outstanding_requests
+            settings.partitions,
+            settings.request_timeout_ms,
+            settings.max_outstanding_requests,
+            settings.max_outstanding_bytes,
         )
         return PipelineGateway(log, self.topics, limits, self.loop.submit, self.share, self._clock)
 
@@ -89,12 +105,17 @@ class Parts:
 
         Raises
         ------
+        ConflictError
+            If a process that runs has selected what this one has.
         LogError
             If the log cannot be written.
         """
         self.loop.add(self.registry)
         self.loop.catch_up()
-        workers: tuple[Worker | None, ...] = (self.engine, self.models, self.gateway)
+        overlaps = self._overlaps()
+        if overlaps:
+            raise ConflictError(overlaps[0])
+        workers: tuple[Worker | None, ...] = (self.engine, self.models, self.gateway, self.announcer)
         for worker in workers:
             if worker is not None:
                 self.loop.add(worker)
@@ -102,13 +123,75 @@ class Parts:
         self.loop.write_now()
         if self.loop.refusal is not None:
             raise self.loop.refusal
+        gone = [Append(self.topics.owners, 0, key, b"") for key in self.registry.owners.forgotten()]
+        self.loop.submit(Outcome(appends=gone))
+        self.started = True
 
     async def stop(self) -> None:
         """Stop the workers; what was handed in is written."""
         if self.models is not None:
             self.models.close()
+        self.loop.submit(self.announcer.leave())
         await self.loop.stop()
         self.share.leave()
+
+    def drain(self) -> None:
+        """Take no new work; what is under way goes on."""
+        self.draining = True
+        if self.gateway is not None:
+            self.gateway.drain()
+        elif self.models is not None:
+            self.loop.submit(self.models.drain())
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is under way that this process would have to finish."""
+        n_requests = self.gateway.outstanding if self.gateway else 0
+        return (
+            not n_requests and self.loop.idle and (self.gateway is not None or not (self.models and self.models.busy))
+        )
+
+    # -- readiness ----------------------------------------------------------------------------------------------------
+
+    def problems(self) -> list[str]:
+        """Return what keeps this process from its work; nothing when it is ready. Safe to call on any thread."""
+        if self.draining:
+            return ["it is stopping"]
+        if not self.started:
+            return ["it is starting: what is loaded is being read"]
+        found = []
+        if self.loop.refusal is not None:
+            found.append(f"the log cannot be written: {self.loop.refusal}")
+        if self.loop.unreadable:
+            found.append(f"the log cannot be read: {self.loop.unreadable}")
+        if self.gateway is not None and not self.gateway.admission.has_number:
+            found.append("it has no partition number: others hold them all")
+        return found
+
+    def _overlaps(self) -> list[str]:
+        """Say which processes have selected something that this one has too: the work would be done twice."""
+        mine = {owner.key for owner in self.announcer.owners()}
+        found = []
+        for part in (ENGINE_PART, MODEL_PART):
+            for owner in self.registry.owners.live(part) if self._is_here(part) else ():
+                theirs = Selection(owner.selected)
+                if owner.key not in mine and theirs != self.selection and theirs.meets(self.selection):
+                    found.append(
+                        f"the {part} {owner.worker} has selected {theirs} and this one {self.selection}: what both "
+                        "have would be done twice; stop that one, or select what no other has (dfml status --workers)"
+                    )
+        return found
+
+    def _is_here(self, part: str) -> bool:
+        return (self.engine is not None and part == ENGINE_PART) or (self.models is not None and part == MODEL_PART)
+
+    def owners_changed(self) -> None:
+        """Take note of who is at work: what nobody has selected is not ready."""
+        if self.started:
+            for text in self._overlaps():
+                logger.error("%s", text)
+        for spec in self.registry.all_newest("Pipeline"):
+            self._refresh_readiness(spec.kind, spec.name)
 
     # -- specs --------------------------------------------------------------------------------------------------------
 
@@ -124,21 +207,35 @@ class Parts:
         self._refresh_readiness(spec.kind, spec.name)
 
     def _load_model(self, spec: LoadedSpec) -> None:
-        if self.models is not None:
+        if self.models is not None and self._is_called(spec.name):
             status = self.models.load(spec)
             if not status.ready:
                 logger.error("%s", status.reason)
-            self._say(status)
+            if self.selection.covers(spec.name):
+                self._say(status)
+
+    def _is_called(self, model: str) -> bool:
+        """Whether the model gateway calls a model: it is selected, or a candidate of an experiment over one that is."""
+        if self.selection.covers(model):
+            return True
+        experiments = (spec.experiment.spec for spec in self.registry.all_newest("Experiment"))
+        return any(
+            self.selection.covers(experiment.default or "")
+            and model in {candidate.name for candidate in experiment.candidates}
+            for experiment in experiments
+            if experiment.resource_type == "model"
+        )
 
     def _load_pipeline(self, spec: LoadedSpec) -> None:
-        topology = self.engine.load(spec) if self.engine else compile_pipeline(spec.pipeline, spec.version, self.topics)
+        runs = self.engine if self.selection.covers(spec.name) else None
+        topology = runs.load(spec) if runs else compile_pipeline(spec.pipeline, spec.version, self.topics)
         for model in topology.models:
             self._users.setdefault(model, set()).add(spec.name)
         if self.models is not None:
             self.models.load_pipeline(topology)
         if self.gateway is not None:
             self.gateway.load(topology)
-        if self.engine is not None:
+        if runs is not None:
             self._say(PartStatus(spec.kind, spec.name, spec.version, ENGINE_PART, ready=True, reason=""))
 
     def _load_experiment(self, spec: LoadedSpec) -> None:
@@ -147,6 +244,9 @@ class Parts:
             self.gateway.directory.load_experiment(spec.name, experiment)
         if self.models is not None and experiment.resource_type == "model":
             self.models.load_experiment(spec.name, experiment)
+            for model in self.registry.all_newest("Model"):
+                if not self.selection.covers(model.name) and self._is_called(model.name):
+                    self.models.load(model)
         if self.engine is not None:
             if experiment.resource_type == "model" and experiment.mirror is not None:
                 self.engine.account_for_mirror(experiment.mirror.name)

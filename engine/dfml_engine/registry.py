@@ -1,7 +1,8 @@
 """The registry: what the control topics say is loaded, and what each part says of its state.
 
 Specs live on the compacted topic ``control.specs``: key ``Kind/name/version``, value JSON, empty where the version is
-gone. Status lives on ``control.status``: key ``Kind/name/part``. Every part follows both; there is no other scheduler.
+gone. Status lives on ``control.status``: key ``Kind/name/part``, and who is at work on ``control.owners``. Every part
+follows them; there is no other scheduler.
 """
 
 import logging
@@ -11,8 +12,10 @@ from typing import Protocol
 
 import orjson
 
+from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import DfmlError
 from dfml.log.base import Log
+from dfml.operations.owners import Owners
 from dfml.record import Append, Record, TopicName, TopicPartition
 from dfml.spec import dump_resource, resource_from_dict
 from dfml.spec.schema import AnyResource, Experiment, Model, Pipeline
@@ -120,20 +123,24 @@ class RegistryListener(Protocol):
     def status_changed(self, status: PartStatus) -> None:
         """Take note of what a part says of a resource."""
 
+    def owners_changed(self) -> None:
+        """Take note that a process came, left, or owns other partition numbers."""
+
 
 class Registry:
     """A worker without a group that follows the control topics from their beginning."""
 
-    group = ""
+    group = inherits = ""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, clock: Clock = wall_clock_ms) -> None:
         self._topics = topics
-        self._read = frozenset({topics.specs, topics.status})
+        self._read = frozenset({topics.specs, topics.status, topics.owners})
         self._listeners: list[RegistryListener] = []
         self.versions: dict[tuple[str, str], dict[int, LoadedSpec]] = {}
         self.highest: dict[tuple[str, str], int] = {}
         self.statuses: dict[tuple[str, str, str], PartStatus] = {}
-        self.unreadable: list[str] = []
+        self.owners = Owners(clock)
+        self.n_unreadable = 0
 
     def listen(self, listener: RegistryListener) -> None:
         """Tell the listener of every spec that comes from now on."""
@@ -169,11 +176,11 @@ class Registry:
             try:
                 self._take(record)
             except (DfmlError, ValueError, KeyError, TypeError) as error:
-                logger.error("control: %s is no spec or status of ours and is passed over: %s", record.position, error)
-                self._note_unreadable(record, error)
-            except Exception as error:
+                logger.error("control: %s is no record of ours and is passed over: %s", record.position, error)
+                self.n_unreadable += 1
+            except Exception:
                 logger.exception("control: %s could not be taken up", record.position)
-                self._note_unreadable(record, error)
+                self.n_unreadable += 1
         return Outcome()
 
     def tick(self, now_ms: int) -> Outcome:
@@ -185,6 +192,11 @@ class Registry:
         return None
 
     def _take(self, record: Record) -> None:
+        if record.topic == self._topics.owners:
+            if self.owners.take(record):
+                for listener in self._listeners:
+                    listener.owners_changed()
+            return
         if record.topic == self._topics.status:
             status = PartStatus(**orjson.loads(record.value))
             self.statuses[status.kind, status.name, status.part] = status
@@ -204,6 +216,3 @@ class Registry:
         self.versions.setdefault((spec.kind, spec.name), {})[spec.version] = spec
         for listener in self._listeners:
             listener.spec_loaded(spec)
-
-    def _note_unreadable(self, record: Record, error: Exception) -> None:
-        self.unreadable.append(f"{record.position}: {error}")

@@ -17,6 +17,7 @@ from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import SettingsError
 from dfml.log import open_log
 from dfml.log.sqlite import SqliteLog
+from dfml.operations.pages import Pages, PagesServer
 from dfml.settings import Settings
 from dfml.spec.schema import AnyResource
 from dfml.topics import Topics
@@ -27,11 +28,11 @@ from dfml_engine.gateways.rest import RestServer, create_app, serve_rest
 from dfml_engine.loop import EventLoop
 from dfml_engine.parts import ALL_PARTS, Part, Parts
 from dfml_engine.registry import LoadedSpec
+from dfml_engine.selection import ALL, Selection
 from dfml_engine.share import MembersShare
 from dfml_engine.stack_lock import StackLock
+from dfml_engine.watch import pages_of
 
-DRAIN_S = 10.0
-"""How long a stop waits for requests that are on their way."""
 DRAIN_LOOK_S = 0.01
 
 
@@ -46,9 +47,17 @@ class Stack:
         Milliseconds since the epoch.
     part : Part or None
         The one part that this process runs, sharing the log and the work with others; None runs all, and the tap.
+    selection : Selection
+        Which pipelines an engine runs, or which models a model gateway calls.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = wall_clock_ms, part: Part | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = wall_clock_ms,
+        part: Part | None = None,
+        selection: Selection = ALL,
+    ) -> None:
         if not settings.log.startswith("sqlite:"):
             msg = f"log: got {settings.log!r}; a stack in one process needs sqlite:///PATH"
             raise SettingsError(msg)
@@ -60,6 +69,10 @@ class Stack:
         self._exits = AsyncExitStack()
         self._tap: subprocess.Popen[bytes] | None = None
         self._rest: RestServer | None = None
+        self._selection = selection
+        self._stop_by_s = 0.0
+        self.url = ""
+        """Where this process answers: its REST gateway, or its pages where it has none."""
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -94,23 +107,40 @@ class Stack:
             self._start_tap()
             self._exits.push_async_callback(self._stop_tap)
         self._exits.push_async_callback(self.parts.stop)
-        self.parts.start()
-        if self.parts.gateway is not None:
-            app = create_app(self.gateway, max_request_bytes=self.settings.max_request_bytes)
-            self._rest = await serve_rest(app, self.settings.rest_host, self.settings.rest_port)
-            self._exits.push_async_callback(self._rest.close)
-            self._lock.announce(self.url)
+        pages = pages_of(self.parts, self.log, self._part.value if self._part else "all", self.settings.partitions)
+        if self.parts.gateway is None:
+            server = PagesServer(pages, self.settings.metrics_host, self.settings.metrics_port)
+            self._exits.callback(server.close)
+            self.url = server.url
+            self.parts.announcer.tell_url(self.url)
+            self.parts.start()
+        else:
+            self.parts.start()
+            await self._serve(pages)
+
+    async def _serve(self, pages: Pages) -> None:
+        app = create_app(self.gateway, pages, max_request_bytes=self.settings.max_request_bytes)
+        self._rest = await serve_rest(app, self.settings.rest_host, self.settings.rest_port)
+        self._exits.push_async_callback(self._close_rest, self._rest)
+        self.url = f"http://{self.settings.rest_host}:{self._rest.port}"
+        self.parts.announcer.tell_url(self.url)
+        self._lock.announce(self.url)
+
+    async def _close_rest(self, rest: RestServer) -> None:
+        await rest.close(max(self._stop_by_s - time.monotonic(), 0))
 
     def _make_parts(self) -> Parts:
         if self._part is None:
             return Parts(self.settings, self.log, ALL_PARTS, self._clock)
-        share = MembersShare(self.log, self._part.value, self.settings.partitions)
-        return Parts(self.settings, self.log, {self._part}, self._clock, share)
+        share = MembersShare(self.log, self._selection.group(self._part.value), self.settings.partitions)
+        return Parts(self.settings, self.log, {self._part}, self._clock, share, self._selection)
 
     def _start_tap(self) -> None:
         command = [sys.executable, "-m", "dfml.lineage.tap", "--log", self.settings.log]
         command += ["--store", str(self.settings.lineage_path), "--parent-pid", str(os.getpid())]
         command += ["--prefix", self.settings.prefix, "--namespace", self.settings.namespace]
+        command += ["--metrics-host", self.settings.metrics_host, "--log-format", self.settings.log_format]
+        command += ["--drain-timeout-ms", str(self.settings.drain_timeout_ms)]
         self._tap = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     async def _stop_tap(self) -> None:
@@ -119,13 +149,11 @@ class Stack:
         await asyncio.to_thread(self._tap.wait)
 
     async def stop(self) -> None:
-        """Take no more requests, finish those on their way (at most DRAIN_S seconds), stop the tap last."""
-        gateway = self.parts.gateway
-        if gateway is not None:
-            gateway.drain()
-        until = time.monotonic() + DRAIN_S
-        # Two counts reach zero here; an event would have to be set on the way of every request.
-        while ((gateway and gateway.outstanding) or not self.loop.idle) and time.monotonic() < until:  # noqa: ASYNC110
+        """Take no more work, finish what is under way (within the setting ``drain_timeout_ms``), stop the tap last."""
+        self.parts.drain()
+        self._stop_by_s = time.monotonic() + self.settings.drain_timeout_ms / 1000
+        # Counts reach zero here; an event would have to be set on the way of every request.
+        while not self.parts.drained and time.monotonic() < self._stop_by_s:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_LOOK_S)
         await self._exits.aclose()
 
@@ -162,11 +190,6 @@ class Stack:
         """The port that the REST gateway listens on."""
         assert self._rest is not None
         return self._rest.port
-
-    @property
-    def url(self) -> str:
-        """The address of the REST gateway; empty where this process has none."""
-        return "" if self._rest is None else f"http://{self.settings.rest_host}:{self.rest_port}"
 
     def load(self, resources: Sequence[AnyResource]) -> list[LoadedSpec]:
         """Load resources and take them up at once."""

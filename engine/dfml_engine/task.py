@@ -63,6 +63,11 @@ class Task:
         """Return the offset of the topic's oldest record that is still needed."""
         return self._held[topic].committable
 
+    @property
+    def n_held(self) -> int:
+        """How many records are still needed."""
+        return sum(len(held) for held in list(self._held.values()))
+
     # -- records in ---------------------------------------------------------------------------------------------------
 
     def arrive(self, topology: Topology, feeds: Sequence[Feed], record: Record) -> None:

@@ -16,6 +16,7 @@ from dfml_engine.flows import FLOW_AGE_MS
 from dfml_engine.outcome import Outcome
 from dfml_engine.recovery import Sent, already_written
 from dfml_engine.registry import LoadedSpec
+from dfml_engine.selection import ALL, Selection
 from dfml_engine.task import Task
 from dfml_engine.topology import Topology, compile_pipeline
 from dfml_engine.writing import Failure, Writer
@@ -31,10 +32,12 @@ SPEC_GRACE_MS = 10_000
 class Worker(Protocol):
     """What reads topics and answers with outcomes.
 
-    ``group`` names its committed positions; an empty one commits nothing and reads from the beginning.
+    ``group`` names its committed positions; an empty one commits nothing and reads from the beginning. Where it has
+    none yet, those of the group ``inherits`` count, which had done all that this one is to do.
     """
 
     group: str
+    inherits: str
 
     def topics(self) -> frozenset[TopicName]:
         """Return the topics to be read now; they may change after each batch."""
@@ -59,12 +62,14 @@ class Worker(Protocol):
 
 
 class EngineWorker:
-    """Fires the rules of every loaded pipeline for the partition numbers it is given records of."""
+    """Fires the rules of the loaded pipelines of its selection for the partition numbers it is given records of."""
 
-    group = "engine"
+    inherits = "engine"
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, selection: Selection = ALL) -> None:
         self._topics = topics
+        self._selection = selection
+        self.group = selection.group(self.inherits)
         self._writer = Writer(topics)
         self._topologies: dict[tuple[bytes, bytes], Topology] = {}
         self._newest: dict[str, Topology] = {}
@@ -130,6 +135,11 @@ class EngineWorker:
         rules = (rule for topology in self._topologies.values() for rule in topology.rules)
         return frozenset({rule.sink for rule in rules} | {self._topics.errors, self._topics.fates})
 
+    @property
+    def n_held(self) -> int:
+        """How many records are still needed."""
+        return sum(task.n_held for task in list(self._tasks.values()))
+
     # -- records ------------------------------------------------------------------------------------------------------
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
@@ -191,11 +201,14 @@ class EngineWorker:
                 task.arrive(topology, feeds, record)
 
     def _claim_later(self, task: Task, record: Record, name: bytes | None) -> None:
-        """Keep a record whose pipeline version is not known yet; without a pipeline's name it is nobody's."""
+        """Keep a record whose pipeline version is not known yet; without a pipeline's name it is nobody's.
+
+        One of a pipeline that is not selected is another engine's.
+        """
         if name is None:
             mirrored = record.header(h.MIRROR_OF) is not None
             task.appends.append(self._writer.drop(record, "", "mirror" if mirrored else "no pipeline header"))
-        else:
+        elif self._selection.covers(name.decode(errors="replace")):
             task.hold(record)
             self._unclaimed.append(record)
 

@@ -19,6 +19,7 @@ class Reader:
     """A worker that keeps the values of two topics and lets one of them wait while it is told to."""
 
     group: str = "reader"
+    inherits: str = "reader"
     values: dict[TopicName, list[bytes]] = field(default_factory=lambda: {SLOW: [], QUICK: []})
     waits: frozenset[TopicName] = frozenset()
 

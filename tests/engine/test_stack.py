@@ -69,10 +69,9 @@ async def test_a_stop_finishes_the_requests_under_way(stack: Callable, texts: An
 
 
 async def test_requests_under_way_at_a_stop_are_answered_by_the_next_stack(
-    stack: Callable, texts: Any, models: ModuleType, wait: Callable, monkeypatch: pytest.MonkeyPatch
+    stack: Callable, texts: Any, models: ModuleType, wait: Callable
 ):
-    monkeypatch.setattr("dfml_engine.stack.DRAIN_S", 0.0)
-    async with stack() as calls:
+    async with stack(drain_timeout_ms=0) as calls:
         calls.load(texts.model("m", "hold"), texts.pipeline("p", ONE))
         calls.submit("p", {"X": [1]}, "r1")
         await wait(lambda: models.CALLED.acquire(blocking=False))

@@ -51,6 +51,11 @@ class Batcher:
         if gathered.n_rows >= batch.size:
             yield self._open.pop(key).records
 
+    def take_all(self) -> Iterable[list[Record]]:
+        """Yield every batch, complete or not."""
+        while self._open:
+            yield self._open.popitem()[1].records
+
     def due(self, now_ms: int) -> Iterable[list[Record]]:
         """Yield the batches whose window is over."""
         for key in [key for key, gathered in self._open.items() if gathered.close_ms <= now_ms]:

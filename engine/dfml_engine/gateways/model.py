@@ -5,7 +5,7 @@ own, and a call that does not return by its deadline is given up: its request fa
 """
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -29,6 +29,7 @@ from dfml_engine.registry import LoadedSpec, PartStatus
 from dfml_engine.runtimes import Runtime, load_runtime
 from dfml_engine.runtimes.base import RuntimeOptions
 from dfml_engine.runtimes.pool import CallPool, PooledCall
+from dfml_engine.selection import ALL, Selection
 from dfml_engine.topology import Topology
 from dfml_engine.writing import Failure
 
@@ -39,11 +40,22 @@ HandIn = Callable[[Callable[[], Outcome]], None]
 
 @dataclass(frozen=True, slots=True)
 class ModelGatewayOptions:
-    """How models are called: threads for each pooled model, and the longest a call may take (milliseconds)."""
+    """How models are called, and which.
+
+    Attributes
+    ----------
+    pool_threads
+        Threads of each model that is not inline.
+    model_timeout_ms
+        The longest that a call may take.
+    selection
+        The models whose inputs are read.
+    """
 
     runtime: RuntimeOptions
     pool_threads: int = 4
     model_timeout_ms: int = 60_000
+    selection: Selection = ALL
 
 
 @dataclass(slots=True)
@@ -76,10 +88,11 @@ class ModelGateway:
         Milliseconds since the epoch, for deadlines.
     """
 
-    group = "model-gateway"
+    inherits = PART
 
     def __init__(self, topics: Topics, options: ModelGatewayOptions, hand_in: HandIn, clock: Clock) -> None:
         self._topics = topics
+        self.group = options.selection.group(PART)
         self._options = options
         self._hand_in = hand_in
         self._clock = clock
@@ -99,7 +112,10 @@ class ModelGateway:
     # -- specs --------------------------------------------------------------------------------------------------------
 
     def load(self, spec: LoadedSpec) -> PartStatus:
-        """Load a model's code, in place of an earlier version, and say how that went."""
+        """Load a model's code, in place of an earlier version, and say how that went.
+
+        The inputs of one that is not selected are not read: it is there for an experiment to send requests to.
+        """
         hosted = _Hosted()
         try:
             hosted.runtime = load_runtime(spec.model, self._options.runtime)
@@ -112,7 +128,8 @@ class ModelGateway:
         if before is not None and before.pool is not None:
             before.pool.close()
         self._models[topic] = hosted
-        self._read = frozenset(self._models)
+        if self._options.selection.covers(spec.name):
+            self._read |= {topic}
         return PartStatus("Model", spec.name, spec.version, PART, hosted.runtime is not None, hosted.problem)
 
     def load_pipeline(self, topology: Topology) -> None:
@@ -139,8 +156,21 @@ class ModelGateway:
                 hosted.pool.close()
                 hosted.pool = None
 
+    def drain(self) -> Outcome:
+        """Read nothing more; the calls under way go on, and what was gathered is called now."""
+        self._read = frozenset()
+        outcome = Outcome(self.group, instead=self._caller.undeliverable)
+        for records in self._batcher.take_all():
+            self._call_gathered(records, outcome)
+        return self._with_positions(outcome)
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way or gathered."""
+        return self.n_held > 0
+
     def topics(self) -> frozenset[TopicName]:
-        """Return the inputs of every model that is or was loaded."""
+        """Return the inputs of every selected model that is or was loaded."""
         return self._read
 
     def paused(self) -> frozenset[TopicName]:
@@ -171,6 +201,15 @@ class ModelGateway:
             self._touched.discard(place)
         for number in partitions:
             self._already.pop(number, None)
+
+    @property
+    def n_held(self) -> int:
+        """How many records are still needed: their calls have not ended."""
+        return sum(len(held) for held in list(self._held.values()))
+
+    def calls_in_flight(self) -> Counter[str]:
+        """Return how many calls of each model are under way or queued."""
+        return Counter(model_of(call.records[0], self._topics) for call in list(self._calls.values()))
 
     # -- records ------------------------------------------------------------------------------------------------------
 
@@ -286,7 +325,8 @@ class ModelGateway:
 
     def _returned(self, number: int, call: PooledCall, appends: Sequence[Append]) -> Outcome:
         """Take a pooled call's answers, on the gateway's own thread, unless the call was given up."""
-        outcome = Outcome(self.group, instead=self._caller.undeliverable)
+        since_ms = call.records[0].timestamp_ms
+        outcome = Outcome(self.group, instead=self._caller.undeliverable, since_ms=since_ms)
         if call.finish():
             outcome.appends += appends
             self._finished(number, call)

@@ -8,8 +8,6 @@ under a used id is refused.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from zlib import crc32
 
 from dfml import headers as h
 from dfml.clock import Clock
@@ -18,8 +16,9 @@ from dfml.inference.oip_pb2 import InferRequest
 from dfml.log.base import Log
 from dfml.record import Append, Headers, Record, TopicName, TopicPartition
 from dfml.topics import Topics
+from dfml_engine.gateways.admission import Admission, PipelineGatewayOptions
 from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
-from dfml_engine.gateways.directory import Directory, LoadedPipeline
+from dfml_engine.gateways.directory import Directory
 from dfml_engine.gateways.lookup import read_at, read_range, search
 from dfml_engine.gateways.requests import (
     REMEMBER_MS,
@@ -49,15 +48,6 @@ FORGET_EVERY_MS = 10_000
 """How often requests that never ended are looked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineGatewayOptions:
-    """Limits: partition numbers, the default deadline (milliseconds), requests on their way at once."""
-
-    partitions: int = 1
-    request_timeout_ms: int = 30_000
-    max_outstanding_requests: int = 10_000
-
-
 class PipelineGateway:
     """Takes requests, awaits answers. Everything is called on one event loop.
 
@@ -77,7 +67,7 @@ class PipelineGateway:
         Milliseconds since the epoch.
     """
 
-    group = "pipeline-gateway"
+    group = inherits = "pipeline-gateway"
 
     def __init__(
         self,
@@ -89,7 +79,6 @@ class PipelineGateway:
         clock: Clock,
     ) -> None:
         self._log = log
-        self._share = share
         self._topics = topics
         self._options = options
         self._submit = submit
@@ -97,10 +86,11 @@ class PipelineGateway:
         self._writer = Writer(topics)
         self.directory = Directory()
         self._requests = RequestTable()
+        self.admission = Admission(options, share, self.directory, self._requests)
         self._enquiries = Enquiries(log, topics)
         self._forget_at_ms = 0
         self._read: frozenset[TopicName] = frozenset({topics.errors})
-        self._draining = False
+        self.n_accepted = 0
 
     # -- specs --------------------------------------------------------------------------------------------------------
 
@@ -114,17 +104,22 @@ class PipelineGateway:
         return self.directory.statuses
 
     def ready(self) -> bool:
-        """Return whether requests are taken."""
-        return not self._draining
+        """Return whether requests are taken: the gateway is not stopping and has a partition number."""
+        return not self.admission.draining and self.admission.has_number
 
     @property
     def outstanding(self) -> int:
         """How many requests are on their way."""
         return len(self._requests)
 
+    @property
+    def outstanding_bytes(self) -> int:
+        """The size of the requests on their way."""
+        return self._requests.n_bytes
+
     def drain(self) -> None:
         """Take no more requests."""
-        self._draining = True
+        self.admission.draining = True
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -152,7 +147,7 @@ class PipelineGateway:
 
     def _enter(self, pipeline: str, request: InferRequest, given: Headers, timeout_ms: int | None) -> None:
         """Put a request on the pipeline's inputs, unless it is the same request sent again."""
-        loaded = self._admit(pipeline)
+        loaded = self.admission.admit(pipeline)
         request.model_name = pipeline
         value = request.SerializeToString(deterministic=True)
         key, digest = (pipeline, request.id), digest_of(value)
@@ -161,14 +156,15 @@ class PipelineGateway:
         if self._requests.knows(key, digest):
             self._requests.prolong(key, deadline_ms or now_ms + self._options.request_timeout_ms)
             return
-        partition = self._partition_for(request.id)
-        opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms)
+        partition = self.admission.partition_for(request.id)
+        opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms, len(value))
         self._requests.enter(opened)
         headers = entry_headers((pipeline, loaded.topology.version, request.id), given, deadline_ms)
         entry = Append(self._topics.pipeline_inputs(pipeline), partition, request.id.encode(), value, headers)
         answered = loaded.status.synchronous
         self._submit(
             Outcome(
+                self.group,
                 appends=[entry],
                 written=lambda _: self._written(opened, answered=answered),
                 refused=lambda error: self._refused(opened, error),
@@ -185,31 +181,15 @@ class PipelineGateway:
         except DfmlError as error:
             logger.warning("request '%s' was not mirrored to '%s': %s", request.id, mirror, error)
 
-    def _admit(self, pipeline: str) -> LoadedPipeline:
-        loaded = self.directory.ready(pipeline)
-        if self._draining:
-            msg = "the gateway is shutting down"
-            raise OverloadedError(msg)
-        if len(self._requests) >= self._options.max_outstanding_requests:
-            msg = f"{len(self._requests)} requests are on their way, which is the limit (max_outstanding_requests)"
-            raise OverloadedError(msg)
-        return loaded
-
-    def _partition_for(self, request_id: str) -> int:
-        """Choose one of the partition numbers whose answers this gateway reads."""
-        numbers = self._share.among(self._options.partitions)
-        if not numbers:
-            msg = "this gateway has no partition number yet; others hold them all"
-            raise OverloadedError(msg)
-        return numbers[crc32(request_id.encode()) % len(numbers)]
-
     def _written(self, opened: OpenRequest, *, answered: bool) -> None:
+        self.n_accepted += 1
         opened.tell_accepted()
         if not answered:
             self._requests.leave(opened.key)
 
     def _refused(self, opened: OpenRequest, error: Exception) -> None:
         self._requests.leave(opened.key)
+        self.admission.refused["log"] += 1
         opened.tell_failure(OverloadedError(f"the request could not be written to the log: {error}"))
 
     async def accepted(self, submission: Submission) -> None:

@@ -42,6 +42,7 @@ class OpenRequest:
     digest: bytes
     since_ms: int
     deadline_ms: int | None
+    n_bytes: int
     answer: "asyncio.Future[Answer] | None" = None
     accepted: "asyncio.Future[None] | None" = None
     waiters: int = 0
@@ -79,6 +80,7 @@ class RequestTable:
     def __init__(self) -> None:
         self._open: dict[RequestKey, OpenRequest] = {}
         self._ended: OrderedDict[RequestKey, EndedRequest] = OrderedDict()
+        self.n_bytes = 0
 
     def __len__(self) -> int:
         """How many requests are on their way."""
@@ -112,7 +114,9 @@ class RequestTable:
         """Take a request on its way; of one that has ended already, take what recognises it."""
         ended = self._ended.get(request.key)
         if ended is None:
+            self.leave(request.key)
             self._open[request.key] = request
+            self.n_bytes += request.n_bytes
         elif not ended.digest:
             self._ended[request.key] = EndedRequest(ended.position, request.digest)
 
@@ -124,18 +128,24 @@ class RequestTable:
 
     def leave(self, key: RequestKey) -> None:
         """Forget a request on its way."""
-        self._open.pop(key, None)
+        self._take_out(key)
+
+    def _take_out(self, key: RequestKey) -> OpenRequest | None:
+        request = self._open.pop(key, None)
+        if request is not None:
+            self.n_bytes -= request.n_bytes
+        return request
 
     def leave_partitions(self, partitions: Collection[int]) -> list[OpenRequest]:
         """Forget the requests on their way on these partition numbers, and return them."""
         left = [request for request in self._open.values() if request.partition in partitions]
         for request in left:
-            del self._open[request.key]
+            self._take_out(request.key)
         return left
 
     def end(self, key: RequestKey, position: Position) -> OpenRequest | None:
         """Take note of a request's answer and return the request, if it was on its way here."""
-        request = self._open.pop(key, None)
+        request = self._take_out(key)
         self._ended[key] = EndedRequest(position, request.digest if request else b"")
         if len(self._ended) > REMEMBER_REQUESTS:
             self._ended.popitem(last=False)
@@ -146,7 +156,7 @@ class RequestTable:
         for key, request in list(self._open.items()):
             if max(request.since_ms, request.deadline_ms or 0) + REMEMBER_MS > now_ms:
                 return
-            del self._open[key]
+            self._take_out(key)
 
 
 def reopen(record: Record) -> OpenRequest:
@@ -159,6 +169,7 @@ def reopen(record: Record) -> OpenRequest:
         digest=digest_of(record.value),
         since_ms=record.timestamp_ms,
         deadline_ms=int(deadline) if deadline is not None and deadline.isdigit() else None,
+        n_bytes=len(record.value),
         on_log=True,
     )
 

@@ -1,6 +1,7 @@
 """The REST face of the pipeline gateway: the Open Inference Protocol over HTTP.
 
 =====================================================  ==========================================================
+``GET /healthz``, ``/readyz``, ``/metrics``            the pages of every process
 ``GET /v2``                                            name, version, extensions
 ``GET /v2/health/live``, ``/v2/health/ready``          200, or 503 when requests cannot be taken
 ``GET /v2/pipelines``                                  every loaded pipeline
@@ -18,10 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
 from dfml.errors import DfmlError
+from dfml.operations.pages import PATHS, Pages
 from dfml_engine.gateways.api import PipelineGatewayApi
 from dfml_engine.gateways.rest_answer import answer_dfml_error, answer_http_error, answer_unexpected
 from dfml_engine.gateways.rest_infer import InferCall
-from dfml_engine.gateways.rest_reads import LookupCall, ReadCalls
+from dfml_engine.gateways.rest_reads import LookupCall, PageCall, ReadCalls
 from dfml_engine.gateways.rest_server import RestServer, serve_rest
 
 __all__ = ["RestServer", "create_app", "serve_rest"]
@@ -30,10 +32,10 @@ _PREFIXES = ("/v2/pipelines/{name}", "/v2/models/{name}")
 _VERSIONED = (*_PREFIXES, *(f"{prefix}/versions/{{version}}" for prefix in _PREFIXES))
 
 
-def create_app(gateway: PipelineGatewayApi, *, max_request_bytes: int) -> Starlette:
+def create_app(gateway: PipelineGatewayApi, pages: Pages, *, max_request_bytes: int) -> Starlette:
     """Return the application; bodies over ``max_request_bytes`` are refused before they are read."""
     app = Starlette(
-        routes=_routes(gateway, max_request_bytes),
+        routes=[*_routes(gateway, max_request_bytes), *(Route(path, PageCall(pages)) for path in PATHS)],
         exception_handlers={
             DfmlError: answer_dfml_error,
             HTTPException: answer_http_error,

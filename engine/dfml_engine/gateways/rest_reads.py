@@ -1,5 +1,6 @@
 """The calls that only read: the server, its health, the pipelines, how a request ended."""
 
+import asyncio
 from importlib.metadata import version
 
 from starlette.requests import Request
@@ -7,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dfml.inference.rest_binary import JSON_FORM
+from dfml.operations.pages import Pages
 from dfml_engine.gateways.api import Pending, PipelineGatewayApi, PipelineStatus, Submission
 from dfml_engine.gateways.rest_answer import json_response, pending_response, send_answer
 from dfml_engine.gateways.rest_call import read_headers
@@ -70,6 +72,19 @@ def _describe(status: PipelineStatus) -> dict[str, object]:
         "reason": status.reason,
         "synchronous": status.synchronous,
     }
+
+
+class PageCall:
+    """``GET /healthz``, ``/readyz``, ``/metrics``: what every process shows of itself."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one call; the log is asked for its ends on another thread."""
+        page = await asyncio.to_thread(self._pages.answer, scope["path"])
+        assert page is not None
+        await Response(page.body, page.status, media_type=page.content_type)(scope, receive, send)
 
 
 class LookupCall:

@@ -1,6 +1,7 @@
 """The HTTP server under a face: uvicorn on the running event loop, without its hold on signals and process."""
 
 import asyncio
+import math
 import socket
 from dataclasses import dataclass
 
@@ -8,9 +9,6 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dfml.errors import SettingsError
-
-GRACE_SECONDS = 10
-"""How long open calls may take to end when the server closes; a supervisor usually kills after 30."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +19,15 @@ class RestServer:
     _server: uvicorn.Server
     _ticks: "asyncio.Task[None]"
 
-    async def close(self) -> None:
+    async def close(self, grace_s: float) -> None:
         """Take no more connections, let open calls end within the grace period, then close all."""
+        self._server.config.timeout_graceful_shutdown = math.ceil(grace_s)
         self._server.should_exit = True
         await self._ticks
         await self._server.shutdown()
 
 
-async def serve_rest(app: ASGIApp, host: str, port: int, *, grace_seconds: int = GRACE_SECONDS) -> RestServer:
+async def serve_rest(app: ASGIApp, host: str, port: int) -> RestServer:
     """Serve an application on the running event loop; port 0 takes a free one.
 
     Raises
@@ -47,7 +46,6 @@ async def serve_rest(app: ASGIApp, host: str, port: int, *, grace_seconds: int =
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=grace_seconds,
     )
     config.load()
     server = uvicorn.Server(config)

@@ -28,6 +28,21 @@ def hang(inputs):
 
     threading.Event().wait(30)
 
+def slow(inputs):
+    import threading
+
+    threading.Event().wait(1)
+    return {"OUTPUT": inputs["INPUT"] * 2}
+
+def hang_once(inputs):
+    import pathlib
+    import threading
+
+    if pathlib.Path("called").exists():
+        return {"OUTPUT": inputs["INPUT"] * 2}
+    pathlib.Path("called").touch()
+    threading.Event().wait(30)
+
 def sort(inputs):
     value = inputs["OUTPUT"]
     return {"large" if value.item() >= 10 else "small": value}

@@ -53,6 +53,7 @@ def test_a_named_file_is_read_instead_of_the_default_one() -> None:
 def test_every_setting_can_come_from_the_environment() -> None:
     texts = {"log": "sqlite:///x.db", "tap": "no", "artefact_paths": "/a:/b", "lineage": "/l.db", "rest_host": "::1"}
     texts |= {"prefix": "p.q", "namespace": "n", "log_durability": "full", "delivery": "transactional"}
+    texts |= {"metrics_host": "::1", "log_format": "json"}
     texts |= {"kafka": "{client.id: c}", "max_record_bytes": "7000"}
     env = {variable_name(name): texts.get(name, "7") for name in setting_names()}
     settings = load_settings(None, env, {})

@@ -22,6 +22,7 @@ from dfml.errors import (
 )
 from dfml.inference.codec import encode_response
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
+from dfml.operations.pages import PATHS, Pages
 from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
 from dfml_engine.gateways.rest import create_app, serve_rest
 
@@ -88,6 +89,7 @@ class EchoGateway:
         return self._answer(Submission(pipeline, request_id))
 
 
+PAGES = Pages("pipeline-gateway", list, tuple, list)
 STATUSES = (
     PipelineStatus("echo", 3, ready=True),
     PipelineStatus("loading", 1, ready=False, reason="model 'a' is being loaded"),
@@ -99,9 +101,9 @@ STATUSES = (
 async def served() -> AsyncIterator[tuple[EchoGateway, str]]:
     """One server for all tests: starting and closing takes longer than most of them."""
     gateway = EchoGateway()
-    server = await serve_rest(create_app(gateway, max_request_bytes=LIMIT), "127.0.0.1", 0, grace_seconds=1)
+    server = await serve_rest(create_app(gateway, PAGES, max_request_bytes=LIMIT), "127.0.0.1", 0)
     yield gateway, f"http://127.0.0.1:{server.port}"
-    await server.close()
+    await server.close(1)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -489,20 +491,27 @@ async def test_a_pipeline_describes_itself_as_a_model_does(client: httpx.AsyncCl
     assert names == ["echo", "loading", "mute"]
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_the_pages_of_every_process_are_served_beside_the_protocol(client: httpx.AsyncClient, path: str) -> None:
+    page, answer = PAGES.answer(path), await client.get(path)
+    assert page is not None
+    assert (answer.status_code, answer.headers["content-type"]) == (page.status, page.content_type)
+
+
 async def test_an_address_in_use_is_said_at_once(gateway: EchoGateway) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"rest_host '127.0.0.1', rest_port {port}: cannot listen there: Addr"):
-            await serve_rest(create_app(gateway, max_request_bytes=LIMIT), "127.0.0.1", port)
+            await serve_rest(create_app(gateway, PAGES, max_request_bytes=LIMIT), "127.0.0.1", port)
 
 
 async def test_closing_lets_open_calls_end(gateway: EchoGateway) -> None:
-    server = await serve_rest(create_app(gateway, max_request_bytes=LIMIT), "127.0.0.1", 0, grace_seconds=5)
+    server = await serve_rest(create_app(gateway, PAGES, max_request_bytes=LIMIT), "127.0.0.1", 0)
     gateway.release.clear()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
         call = asyncio.create_task(infer(client))
         await gateway.awaited.wait()
-        closing = asyncio.create_task(server.close())
+        closing = asyncio.create_task(server.close(5))
         gateway.release.set()
         assert (await call).status_code == 200
     await closing

@@ -1,0 +1,82 @@
+"""Which requests a pipeline gateway takes: within its bounds, on the partition numbers whose answers it reads."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Never
+from zlib import crc32
+
+from dfml.errors import OverloadedError
+from dfml_engine.gateways.directory import Directory, LoadedPipeline
+from dfml_engine.gateways.requests import RequestTable
+from dfml_engine.share import Share
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineGatewayOptions:
+    """Limits: partition numbers, the default deadline (milliseconds), requests on their way at once and their size."""
+
+    partitions: int = 1
+    request_timeout_ms: int = 30_000
+    max_outstanding_requests: int = 10_000
+    max_outstanding_bytes: int = 256 * 1024 * 1024
+
+
+class Admission:
+    """Lets requests in, or refuses them with the reason; ``refused`` counts these by a word for it."""
+
+    def __init__(self, options: PipelineGatewayOptions, share: Share, directory: Directory, requests: RequestTable):
+        self._options = options
+        self._share = share
+        self._directory = directory
+        self._requests = requests
+        self.refused: Counter[str] = Counter()
+        self.draining = False
+
+    @property
+    def has_number(self) -> bool:
+        """Whether this gateway has a partition number to send requests on."""
+        return bool(self._share.among(self._options.partitions))
+
+    def admit(self, pipeline: str) -> LoadedPipeline:
+        """Return the pipeline that a request may go to now.
+
+        Raises
+        ------
+        NotFoundError
+            If it is not loaded.
+        OverloadedError
+            If it is not ready, the gateway is stopping, or a bound is reached.
+        """
+        try:
+            loaded = self._directory.ready(pipeline)
+        except OverloadedError:
+            self.refused["not ready"] += 1
+            raise
+        if self.draining:
+            self._refuse("stopping", "the gateway is shutting down")
+        n_open, n_bytes = len(self._requests), self._requests.n_bytes
+        if n_open >= self._options.max_outstanding_requests:
+            self._refuse(
+                "too many", f"{n_open} requests are on their way, which is the limit (max_outstanding_requests)"
+            )
+        if n_bytes >= self._options.max_outstanding_bytes:
+            limit = f"{self._options.max_outstanding_bytes} bytes (max_outstanding_bytes)"
+            self._refuse("too large", f"the requests on their way have {n_bytes} bytes, the limit is {limit}")
+        return loaded
+
+    def partition_for(self, request_id: str) -> int:
+        """Choose one of the partition numbers whose answers this gateway reads.
+
+        Raises
+        ------
+        OverloadedError
+            If it has none.
+        """
+        numbers = self._share.among(self._options.partitions)
+        if not numbers:
+            self._refuse("no partition number", "this gateway has no partition number yet; others hold them all")
+        return numbers[crc32(request_id.encode()) % len(numbers)]
+
+    def _refuse(self, reason: str, text: str) -> Never:
+        self.refused[reason] += 1
+        raise OverloadedError(text)
