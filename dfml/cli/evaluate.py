@@ -1,6 +1,7 @@
 """``evaluate``: methods of fault localisation on a suite of cases with a known answer, scored and drawn."""
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from dfml_analysis.evaluate.journal import Journal
     from dfml_analysis.evaluate.run import Plan
 
+DPI = 130
+"""Of the figures."""
+MAX_REASONS = 10
 INTERRUPTED = 130
 """What a shell expects of a process that ended by SIGINT."""
 DATA_VARIABLE = "DFML_SHARED_DATA"
@@ -104,22 +108,14 @@ def evaluate(
     Example: `dfml evaluate --suite recorded --quick --out build/recorded`
     """
     from dfml_analysis.evaluate.run import LIMIT_S, Plan
-    from dfml_analysis.evaluate.scores import score
-    from dfml_analysis.evaluate.tables import render
 
     choice = Choice(suite, _folder(suite, data), split, _seeds(suite, seeds, split, quick=quick), quick)
     limit_s = QUICK_LIMIT_S if quick else LIMIT_S
     plan = Plan(choice.cases(), _chosen(methods, quick=quick), slow_cases, limit_s)
     answers, stopped = _run(plan, choice, out)
-    scores = score(answers)
-    if output is Output.JSON:
-        print_json(scores)
-    else:
-        for table in render(scores):
-            show(table)
-    failed = [answer for answer in answers if answer.failed]
-    for reason in dict.fromkeys(f"{answer.method}: {answer.reason}" for answer in failed):
-        say(f"failed: {reason}")
+    _tell(answers, output)
+    if out is not None and answers:
+        say(f"page: {(out / 'index.html').resolve().as_uri()}")
     if stopped:
         say("stopped; the same command goes on from here" if out else "stopped; with --out it could go on from here")
         raise typer.Exit(INTERRUPTED)
@@ -132,29 +128,54 @@ def _run(plan: "Plan", choice: Choice, out: Path | None) -> "tuple[Sequence[Answ
 
     journal = Journal(out, choice.configuration) if out is not None else None
     answers: list[Answer] = [] if journal is None else journal.answers
-    stopped = False
+    done = {answer.key for answer in answers}
     with progress() as bar:
-        task = bar.add_task(choice.suite, total=plan.n_answers, completed=len(answers))
+        task = bar.add_task(choice.suite, total=plan.n_answers, completed=plan.n_answers - plan.n_missing(done))
 
         def keep(answer: "Answer") -> None:
             answers.append(answer) if journal is None else journal.keep(answer)
             bar.update(task, advance=1, description=f"{answer.method}, {answer.condition}")
 
         try:
-            run(plan, {answer.key for answer in answers}, keep)
+            run(plan, done, keep)
         except KeyboardInterrupt:
-            stopped = True
-    if journal is not None:
-        _write(journal)
-    return answers, stopped
+            return answers, True
+        finally:
+            if journal is not None and answers:
+                _write(journal, choice)
+    return answers, False
 
 
-def _write(journal: "Journal") -> None:
+def _write(journal: "Journal", choice: Choice) -> None:
+    """Write everything that is made of the answers into their folder."""
+    from dfml_analysis.evaluate.figures import draw_conditions, draw_methods
     from dfml_analysis.evaluate.journal import cases_csv
-    from dfml_analysis.evaluate.scores import score, scores_csv
+    from dfml_analysis.evaluate.page import render_page
+    from dfml_analysis.evaluate.scores import overview, score, scores_csv
 
-    journal.write("cases.csv", cases_csv(journal.answers))
-    journal.write("scores.csv", scores_csv(score(journal.answers)))
+    answers = journal.answers
+    journal.write("cases.csv", cases_csv(answers))
+    journal.write("scores.csv", scores_csv([*overview(answers), *score(answers)]))
+    draw_methods(overview(answers)).savefig(journal.folder / "methods.png", dpi=DPI)
+    draw_conditions(score(answers)).savefig(journal.folder / "conditions.png", dpi=DPI)
+    journal.write("index.html", render_page(answers, choice.configuration))
+
+
+def _tell(answers: "Sequence[Answer]", output: Output) -> None:
+    """Print the scores, and on stderr why methods failed."""
+    from dfml_analysis.evaluate.scores import score
+    from dfml_analysis.evaluate.tables import render
+
+    if output is Output.JSON:
+        print_json(score(answers))
+    else:
+        for table in render(answers):
+            show(table)
+    failed = Counter((answer.method, answer.reason) for answer in answers if answer.failed)
+    for (method, reason), n in failed.most_common(MAX_REASONS):
+        say(f"failed: {method}, {n} {'case' if n == 1 else 'cases'}: {reason}")
+    if len(failed) > MAX_REASONS:
+        say(f"{len(failed) - MAX_REASONS} more reasons of failures are in answers.jsonl (--out)")
 
 
 def _folder(suite: SuiteName, data: Path | None) -> Path | None:

@@ -5,6 +5,7 @@
 ``answers.jsonl``           one line an answer (:class:`dfml_analysis.evaluate.answer.Answer`), with its reason
 ``cases.csv``               the same as a table
 ``scores.csv``              one row a condition and method (:mod:`dfml_analysis.evaluate.scores`)
+``index.html``, ``*.png``   the same for people
 ==========================  =========================================================================================
 """
 

@@ -12,8 +12,10 @@ from types import FrameType
 from dfml_analysis.evaluate.answer import FAILED, OK, Answer, accused_steps, ranked_steps, smallest_p
 from dfml_analysis.evaluate.case import Case, Posed
 from dfml_analysis.evaluate.memory import PeakMemory
+from dfml_analysis.evaluate.simulate import Setting, simulate
 from dfml_analysis.localise import localise
 from dfml_analysis.localisers import localiser
+from dfml_analysis.localisers.base import Problem
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +57,10 @@ class Plan:
         """How many answers it gives."""
         return sum(len(methods) for _, methods in self.rounds())
 
+    def n_missing(self, done: Collection[tuple[str, str, str, str]]) -> int:
+        """How many answers are not among those that are done."""
+        return sum(len(_missing(case, methods, done)) for case, methods in self.rounds())
+
     def _few(self) -> list[Case]:
         counts: dict[str, int] = {}
         few = []
@@ -67,12 +73,28 @@ class Plan:
 
 def run(plan: Plan, done: Collection[tuple[str, str, str, str]], keep: Callable[[Answer], None]) -> None:
     """Run the plan; ``keep`` is given each answer at once. What is ``done`` (:attr:`Answer.key`) is not run again."""
+    warm: set[str] = set()
     for case, methods in plan.rounds():
-        missing = [name for name in methods if (case.suite, case.condition, case.name, name) not in done]
-        if missing:
+        if missing := _missing(case, methods, done):
             posed = case.pose()
             for name in missing:
+                if name not in warm:
+                    ask(WARM_UP, WARM_UP.pose(), name, plan.limit_s)
+                    warm.add(name)
                 keep(ask(case, posed, name, plan.limit_s))
+
+
+def _warm_up() -> Posed:
+    """Return a case that costs little, asked of a method before the first that is timed: it loads what it imports."""
+    made = simulate(Setting("chain", 2, 30, "offset"), 0)
+    return Posed(Problem(made.graph, made.reference, made.current, made.target), ())
+
+
+WARM_UP = Case("", "warm-up", "", _warm_up)
+
+
+def _missing(case: Case, methods: Sequence[str], done: Collection[tuple[str, str, str, str]]) -> list[str]:
+    return [name for name in methods if (case.suite, case.condition, case.name, name) not in done]
 
 
 def ask(case: Case, posed: Posed, method: str, limit_s: float = LIMIT_S) -> Answer:

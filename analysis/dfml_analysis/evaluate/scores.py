@@ -1,6 +1,6 @@
 """From answers to scores: one a suite, condition and method, with intervals; failures count as misses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -10,21 +10,22 @@ from dfml_analysis.evaluate.intervals import wilson
 from dfml_analysis.evaluate.journal import to_csv
 
 OWN = "dfml"
+ALL = "all conditions"
 DEPTH = 5
 """Avg@5 (Pham et al. 2024): the mean of the accuracies at 1 to 5."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A count of a whole, with its 95 % Wilson interval."""
+    """A count of a whole that is not empty, with its 95 % Wilson interval."""
 
     hits: int
     n: int
 
     @property
     def value(self) -> float:
-        """The share; NaN of nothing."""
-        return self.hits / self.n if self.n else float("nan")
+        """The share."""
+        return self.hits / self.n
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -41,25 +42,25 @@ class Score:
     suite, condition, method : str
     n, failed : int
         Cases, and those in which the method gave no answer.
-    control : bool
-        Whether nothing was broken; ``alarms`` is what counts then, and the six that follow it are None.
     alarms : Share or None
-        Verdicts that something changed; None for a method that never decides.
+        Of the controls, where nothing was broken: verdicts that something changed.
     top1, top3 : Share or None
-        A step of a broken component is the first suspect, or one of the first three.
+        Of the faulty cases: a step of a broken component is the first suspect, or one of the first three.
     avg5 : float or None
         Mean over k = 1 .. 5 of the share of broken components among the first k, of min(k, broken) possible ones.
     false_flags : Share or None
-        A step that was not broken is accused; None for a method that never decides.
+        Of the faulty cases: a step that was not broken is accused.
     recall, precision : float or None
         Share of the broken components that are accused, over all cases; share of the accused steps that were broken.
     all_found : Share or None
-        Every broken component is accused.
+        Of the faulty cases: every broken component is accused.
     median_seconds, p90_seconds : float
     peak_mb : float or None
         The largest growth of the process in one case.
     time_ratio : float or None
         Median of this method's time over that of ``dfml`` on the same case; None where ``dfml`` was not run.
+
+    What asks for a verdict is None for a method that never decides; what there was no case for is None as well.
     """
 
     suite: str
@@ -67,7 +68,6 @@ class Score:
     method: str
     n: int
     failed: int
-    control: bool
     alarms: Share | None
     top1: Share | None
     top3: Share | None
@@ -82,23 +82,30 @@ class Score:
     time_ratio: float | None
 
 
-def score(answers: Iterable[Answer]) -> list[Score]:
-    """Return the scores, in the order in which suites, conditions and methods first occur."""
-    groups: dict[tuple[str, str, str], list[Answer]] = {}
-    own: dict[tuple[str, str, str], float] = {}
+def score(answers: Sequence[Answer]) -> list[Score]:
+    """Return a score for each suite, condition and method, in the order in which they first occur."""
+    return _grouped(answers, lambda answer: answer.key[:2])
+
+
+def overview(answers: Sequence[Answer]) -> list[Score]:
+    """Return a score for each suite and method over all conditions, each case counted once."""
+    return _grouped(answers, lambda answer: (answer.suite, ALL))
+
+
+def _grouped(answers: Sequence[Answer], group_of: Callable[[Answer], tuple[str, str]]) -> list[Score]:
+    own = {answer.key[:3]: answer.seconds for answer in answers if answer.method == OWN and not answer.failed}
+    groups: dict[tuple[str, str], dict[str, list[Answer]]] = {}
     for answer in answers:
-        groups.setdefault((answer.suite, answer.condition, answer.method), []).append(answer)
-        if answer.method == OWN and not answer.failed:
-            own[answer.key[:3]] = answer.seconds
-    conditions = list(dict.fromkeys(key[:2] for key in groups))
+        groups.setdefault(group_of(answer), {}).setdefault(answer.method, []).append(answer)
     return [
-        _score(key, group, own) for condition in conditions for key, group in groups.items() if key[:2] == condition
+        _score((*group, method), found, own) for group, methods in groups.items() for method, found in methods.items()
     ]
 
 
-def _score(key: tuple[str, str, str], group: Sequence[Answer], own: dict[tuple[str, str, str], float]) -> Score:
-    decides, control = group[0].decides, group[0].is_control
-    faulty = not control
+def _score(key: tuple[str, str, str], group: Sequence[Answer], own: Mapping[tuple[str, str, str], float]) -> Score:
+    faulty = [answer for answer in group if not answer.is_control]
+    deciding = faulty if group[0].decides else []
+    controls = [answer for answer in group if answer.is_control and answer.decides]
     seconds = [answer.seconds for answer in group]
     peaks = [answer.peak_mb for answer in group if answer.peak_mb is not None]
     ratios = [answer.seconds / own[answer.key[:3]] for answer in group if answer.key[:3] in own]
@@ -106,17 +113,14 @@ def _score(key: tuple[str, str, str], group: Sequence[Answer], own: dict[tuple[s
         *key,
         n=len(group),
         failed=sum(answer.failed for answer in group),
-        control=control,
-        alarms=_share(answer.alarmed for answer in group) if decides else None,
-        top1=_share(is_hit(answer, 1) for answer in group) if faulty else None,
-        top3=_share(is_hit(answer, 3) for answer in group) if faulty else None,
-        avg5=float(np.mean([average_at(answer, DEPTH) for answer in group])) if faulty else None,
-        false_flags=_share(bool(set(answer.accused) - answer.truth) for answer in group)
-        if faulty and decides
-        else None,
-        recall=_recall(group) if faulty and decides else None,
-        precision=_precision(group) if faulty and decides else None,
-        all_found=_share(n_accused(answer) == len(answer.culprits) for answer in group) if faulty and decides else None,
+        alarms=_share(answer.alarmed for answer in controls),
+        top1=_share(is_hit(answer, 1) for answer in faulty),
+        top3=_share(is_hit(answer, 3) for answer in faulty),
+        avg5=float(np.mean([average_at(answer, DEPTH) for answer in faulty])) if faulty else None,
+        false_flags=_share(bool(set(answer.accused) - answer.truth) for answer in deciding),
+        recall=_recall(deciding),
+        precision=_precision(deciding),
+        all_found=_share(n_accused(answer) == len(answer.culprits) for answer in deciding),
         median_seconds=float(np.median(seconds)),
         p90_seconds=float(np.quantile(seconds, 0.9)),
         peak_mb=max(peaks, default=None),
@@ -167,13 +171,14 @@ def _row(item: Score) -> dict[str, object]:
     return row
 
 
-def _share(told: Iterable[bool]) -> Share:
+def _share(told: Iterable[bool]) -> Share | None:
     values = list(told)
-    return Share(sum(values), len(values))
+    return Share(sum(values), len(values)) if values else None
 
 
-def _recall(group: Sequence[Answer]) -> float:
-    return sum(map(n_accused, group)) / sum(len(answer.culprits) for answer in group)
+def _recall(group: Sequence[Answer]) -> float | None:
+    n_broken = sum(len(answer.culprits) for answer in group)
+    return sum(map(n_accused, group)) / n_broken if n_broken else None
 
 
 def _precision(group: Sequence[Answer]) -> float | None:

@@ -1,50 +1,83 @@
-"""The scores for the terminal: one table a suite, a block a condition, a row a method."""
+"""The scores for the terminal: each method over all conditions, and each condition in a line."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from dfml_analysis.evaluate.scores import OWN, Score, Share
+from dfml_analysis.evaluate.answer import Answer
+from dfml_analysis.evaluate.scores import OWN, Score, Share, overview, score
 
 HEADINGS = ("n", "top-1", "top-3", "Avg@5", "false flags", "alarms", "failed", "median", "p90", "memory", "x dfml")
 
 
-def render(scores: Sequence[Score]) -> list[Table]:
-    """Return a table for each suite; shares stand with their 95 % interval."""
-    suites = dict.fromkeys(item.suite for item in scores)
-    return [_table(suite, [item for item in scores if item.suite == suite]) for suite in suites]
+def render(answers: Sequence[Answer]) -> list[Table]:
+    """Return two tables: the methods over all conditions, and the conditions with ``dfml`` and the best other."""
+    if not answers:
+        return []
+    return [_methods_table(overview(answers)), _conditions_table(score(answers))]
 
 
-def _table(suite: str, scores: Sequence[Score]) -> Table:
-    table = Table(
-        title=f"{suite}: shares with 95 % Wilson intervals", box=SIMPLE_HEAD, pad_edge=False, title_justify="left"
-    )
-    table.add_column("condition")
-    table.add_column("method", no_wrap=True)
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    previous = ""
-    for index, item in enumerate(scores):
-        last = index + 1 == len(scores) or scores[index + 1].condition != item.condition
-        condition = "" if item.condition == previous else item.condition
-        style = "bold" if item.method == OWN else None
-        table.add_row(condition, *cells(item), end_section=last, style=style)
-        previous = item.condition
+def _methods_table(scores: Sequence[Score]) -> Table:
+    table = _table(f"{scores[0].suite}, all conditions; shares with 95 % Wilson intervals", "method", HEADINGS)
+    for item in scores:
+        table.add_row(item.method, *cells(item), style="bold" if item.method == OWN else None)
     return table
 
 
+def _conditions_table(scores: Sequence[Score]) -> Table:
+    first = OWN if any(item.method == OWN for item in scores) else scores[0].method
+    headings = ("n", f"{first}: top-1, or alarms", "false flags", "failed", "median", "best other")
+    table = _table(f"{scores[0].suite}, each condition", "condition", headings)
+    for condition, methods in by_condition(scores).items():
+        if (item := methods.get(first)) is not None:
+            others = [other for name, other in methods.items() if name != first]
+            table.add_row(condition, *_line(item, others))
+    return table
+
+
+def _line(item: Score, others: Sequence[Score]) -> tuple[str, ...]:
+    shown = spell_share(item.top1) or f"{spell_share(item.alarms)} alarms"
+    best = max((other for other in others if rightness(other) is not None), key=_order, default=None)
+    told = "" if best is None else f"{spell_right(best)} {best.method}"
+    return (str(item.n), shown, spell_share(item.false_flags), *cells(item)[6:8], told)
+
+
+def _order(item: Score) -> float:
+    return rightness(item) or 0.0
+
+
+def by_condition(scores: Sequence[Score]) -> dict[str, Mapping[str, Score]]:
+    """Return each condition's scores by method, in their order."""
+    found: dict[str, dict[str, Score]] = {}
+    for item in scores:
+        found.setdefault(item.condition, {})[item.method] = item
+    return dict(found)
+
+
+def rightness(item: Score) -> float | None:
+    """Return the share of faulty cases with a broken step on top, or of controls left alone; None if it cannot say."""
+    if item.top1 is not None:
+        return item.top1.value
+    return None if item.alarms is None else 1.0 - item.alarms.value
+
+
+def spell_right(item: Score) -> str:
+    """Return :func:`rightness` as ``0.90``."""
+    value = rightness(item)
+    return "" if value is None else f"{value:.2f}"
+
+
 def cells(item: Score) -> tuple[str, ...]:
-    """Return the method and what stands under ``HEADINGS``."""
+    """Return what stands under ``HEADINGS``."""
     return (
-        item.method,
         str(item.n),
         spell_share(item.top1),
         spell_share(item.top3),
         "" if item.avg5 is None else f"{item.avg5:.2f}",
         spell_share(item.false_flags),
-        spell_share(item.alarms) if item.control else "",
+        spell_share(item.alarms),
         str(item.failed or ""),
         spell_seconds(item.median_seconds),
         spell_seconds(item.p90_seconds),
@@ -55,7 +88,7 @@ def cells(item: Score) -> tuple[str, ...]:
 
 def spell_share(share: Share | None) -> str:
     """Return a share with its interval: ``0.90 (0.60-0.98)``; nothing for what does not apply."""
-    if share is None or not share.n:
+    if share is None:
         return ""
     low, high = share.interval
     return f"{share.value:.2f} ({low:.2f}-{high:.2f})"
@@ -65,4 +98,12 @@ def spell_seconds(seconds: float) -> str:
     """Return a time in ms under a second, else in s."""
     if math.isnan(seconds):
         return ""
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
+
+
+def _table(title: str, first: str, headings: Sequence[str]) -> Table:
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    table.add_column(first, no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "best other" else "right")
+    return table

@@ -35,6 +35,8 @@ def test_every_case_and_method_has_a_row(run_alone, study, tmp_path):
     )
     assert done.code == 0, done.err
     assert "scipipe break-count1" in done.out
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"scores.csv", "index.html", "methods.png", "conditions.png", "answers.jsonl"} <= made
     rows = _rows(tmp_path / "out" / "cases.csv")
     assert {row["method"] for row in rows} == {"dfml", "random"}
     found = next(row for row in rows if (row["method"], row["condition"]) == ("dfml", "scipipe break-count1"))
