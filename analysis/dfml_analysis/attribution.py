@@ -7,10 +7,9 @@ sum to v(all) - v(none). Budhathoki et al. (2021), "Why did the distribution cha
 only players. Means of linear mechanisms have a closed form (:mod:`dfml_analysis.linear`); otherwise the requests are
 run again by code or by neighbours (:mod:`dfml_analysis.rerun`).
 
-The intervals come from reweighted requests: each recorded request gets a random weight with mean 1, wherever it
-appears, as itself or as the one whose answer was taken. The weights are 1/2 or 3/2, not 0, 1, 2 as those of the
-bootstrap, so that products of two weights stay near their sum (Owen 2007, "The pigeonhole bootstrap"); the spread is
-doubled in turn. Matching without this would count a much-used neighbour as many (Abadie, Imbens 2006).
+The intervals come from reweighted requests, all coalitions with the same weights. Where a step answers by neighbours,
+the weight is that of the request whose answer was taken, so that a much-used neighbour counts as one (Abadie, Imbens
+2006; Cameron, Gelbach, Miller 2011); with several such steps each contributes its share of the variance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,8 +31,10 @@ MAX_ROWS = 1000
 """Requests of a window that are used; the mean of a thousand is known to 3 % of a standard deviation."""
 N_WEIGHTINGS = 100
 """Know a standard error to 7 %."""
-WIDENED = 2.0
-"""Weights of 1/2 and 3/2 have half the standard deviation of the bootstrap's."""
+SWING = 0.4
+"""Weights are 1 plus or minus this: sums of five players' swings, each by the root of their number, stay above -1."""
+WIDENED = 1.0 / SWING
+"""The bootstrap's weights have a standard deviation of 1, these of ``SWING``."""
 NORMAL_95 = 1.96
 
 
@@ -144,14 +145,13 @@ def _closed_form(game: _Game, members: Mapping[str, set[str]]) -> dict[Coalition
 
 def _by_running(game: _Game, players: Sequence[str], rng: np.random.Generator) -> dict[Coalition, Floats]:
     rerun = Rerun(game.windows, game.target, frozenset(players), game.damage.replays, rng)
-    worth = {}
-    for coalition in coalitions(players):
-        outcome = rerun.run(frozenset(coalition))
-        joint = game.weights[:, rerun.rows]
-        for donors in outcome.donors:
-            joint = joint * game.weights[:, donors]
-        worth[coalition] = np.nan_to_num(game.damage.unit.of(outcome.values, joint))
-    return worth
+    outcomes = {coalition: rerun.run(frozenset(coalition)) for coalition in coalitions(players)}
+    sources = outcomes[tuple(players)].donors or (rerun.rows,)
+    weights = 1.0 + sum(game.weights[:, rows] - 1.0 for rows in sources) / np.sqrt(len(sources))
+    return {
+        coalition: np.nan_to_num(game.damage.unit.of(outcome.values, weights))
+        for coalition, outcome in outcomes.items()
+    }
 
 
 def _observed(windows: Windows, thinned: Windows, target: str, weights: Floats, damage: Damage) -> tuple[float, float]:
@@ -172,8 +172,8 @@ def _part(values: Floats) -> Part:
 
 
 def _weights(n: int, rng: np.random.Generator) -> Floats:
-    """Return rows of weights: the first all 1, the others 1/2 or 3/2 at random."""
-    drawn = rng.integers(0, 2, (N_WEIGHTINGS, n)) + 0.5
+    """Return rows of weights: the first all 1, the others 1 plus or minus ``SWING`` at random."""
+    drawn = 1.0 + SWING * (2.0 * rng.integers(0, 2, (N_WEIGHTINGS, n)) - 1.0)
     return np.vstack([np.ones((1, n)), drawn])
 
 

@@ -251,6 +251,12 @@ class Localisation:
 
         return plot_evidence(self, ax)
 
+    def plot_timeline(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the first suspect's evidence as it came in, with the request where it begins."""
+        from dfml_analysis.localisation_plot import plot_timeline  # noqa: PLC0415 - it needs this module
+
+        return plot_timeline(self, ax)
+
     def _repr_html_(self) -> str:
         from dfml_analysis.rendering import to_html  # noqa: PLC0415 - it needs this module
 

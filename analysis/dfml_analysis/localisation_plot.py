@@ -1,20 +1,27 @@
-"""The figure of a localisation: how strongly each variable speaks."""
+"""The figures of a localisation: how strongly each variable speaks, and since when the first suspect does."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dfml.drawing.svg import LIGHT
+from dfml_analysis.onset import Since
+from dfml_analysis.verdict import ALPHA
+from dfml_analysis.wording import spell_since
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from dfml_analysis.localisation import Localisation
+    from dfml_analysis.localisation import Localisation, VariableEvidence
 
 MAX_DIGITS = 50.0
 """Bars end here: 1e-50 and 1e-300 mean the same to a reader."""
+MAX_BARS = 40
+"""Variables in the figure, those with the strongest evidence; more would have no room for their names."""
 
 
 def plot_evidence(localisation: "Localisation", ax: "Axes | None" = None) -> "Axes":
-    """Draw one bar a variable, -log10 of its p-value; suspects in colour, what could not be compared hatched.
+    """Draw a bar a variable, -log10 of its p-value; suspects red (pale: the same change), what cannot be compared hatched.
 
     Parameters
     ----------
@@ -22,17 +29,65 @@ def plot_evidence(localisation: "Localisation", ax: "Axes | None" = None) -> "Ax
     ax : matplotlib Axes, optional
         Where to draw; a new figure without it.
     """
+    shown = _strongest(localisation)
+    ax = ax if ax is not None else _new_axes(0.3 * max(len(shown), 2) + 1.3)
+    guilty = {(suspect.variable, suspect.kind) for suspect in localisation.suspects}
+    same = {(name, suspect.kind) for suspect in localisation.suspects for name in suspect.also}
+    for place, item in enumerate(reversed(shown)):
+        digits = min(-np.log10(max(item.p_value, 1e-300)), MAX_DIGITS)
+        known = (item.variable, item.kind)
+        colour = LIGHT["bad"] if known in guilty | same else LIGHT["muted"]
+        shade = 0.4 if known in same else 1.0
+        ax.barh(place, digits, color=colour, alpha=shade, height=0.7, hatch=None if item.comparable else "//")
+    ax.axvline(-np.log10(ALPHA), color=LIGHT["ink"], linewidth=1, linestyle=":")
+    ax.set_yticks(range(len(shown)), [f"{item.variable} ({item.kind.value})" for item in reversed(shown)])
+    ax.set_xlabel(f"evidence of a changed mechanism, -log10 p (dotted: {ALPHA})")
+    ax.set_xlim(left=0.0)
+    return _titled(ax, localisation.sentence)
+
+
+def plot_timeline(localisation: "Localisation", ax: "Axes | None" = None) -> "Axes":
+    """Draw the first suspect's evidence as it came in, with the request where it begins and its 95 % interval.
+
+    Parameters
+    ----------
+    localisation : Localisation
+        Without a suspect whose time was asked, the axes hold the sentence alone.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure without it.
+    """
+    ax = ax if ax is not None else _new_axes(3.2)
+    onset = localisation.suspects[0].onset if localisation.suspects else None
+    if onset is None:
+        return _titled(ax, localisation.sentence)
+    rows, odds = onset.timeline.row, onset.timeline.log10_odds
+    ax.axvspan(min(rows), 0, color=LIGHT["before"], alpha=0.1, linewidth=0)
+    ax.axvspan(0, max(rows), color=LIGHT["after"], alpha=0.1, linewidth=0)
+    ax.plot(rows, odds, color=LIGHT["bad"])
+    ax.fill_between(rows, odds, color=LIGHT["bad"], alpha=0.15)
+    if onset.since is not Since.UNCLEAR:
+        ax.axvspan(onset.earliest, onset.latest, color=LIGHT["bad"], alpha=0.2, linewidth=0)
+        ax.axvline(onset.row, color=LIGHT["ink"], linestyle="--", linewidth=1)
+    ax.set_xlim(min(rows), max(rows))
+    ax.set_ylim(bottom=0.0)
+    ax.set_xlabel("requests, counted from the first of the current window")
+    ax.set_ylabel("evidence so far, log10 odds")
+    return _titled(ax, f"{localisation.suspects[0].variable}, since {spell_since(onset)}")
+
+
+def _strongest(localisation: "Localisation") -> "list[VariableEvidence]":
+    if len(localisation.evidence) <= MAX_BARS:
+        return list(localisation.evidence)
+    return sorted(localisation.evidence, key=lambda item: item.p_value)[:MAX_BARS]
+
+
+def _new_axes(height: float) -> "Axes":
     from matplotlib.figure import Figure  # noqa: PLC0415 - half a second that only a figure is worth
 
-    if ax is None:
-        ax = Figure(figsize=(7.0, 0.4 * max(len(localisation.evidence), 2) + 1.0), layout="constrained").subplots()
-    guilty = {(suspect.variable, suspect.kind) for suspect in localisation.suspects}
-    for place, item in enumerate(reversed(localisation.evidence)):
-        digits = min(-np.log10(max(item.p_value, 1e-300)), MAX_DIGITS)
-        colour = "tab:red" if (item.variable, item.kind) in guilty else "tab:gray"
-        ax.barh(place, digits, color=colour, hatch=None if item.comparable else "//")
-    labels = [f"{item.variable} ({item.kind.value})" for item in reversed(localisation.evidence)]
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_xlabel("evidence of a changed mechanism, -log10 p")
-    ax.set_title(localisation.sentence, fontsize="medium", wrap=True)
+    return Figure(figsize=(8.0, height), layout="constrained").subplots()
+
+
+def _titled(ax: "Axes", title: str) -> "Axes":
+    ax.set_title(title, fontsize="medium", loc="left", wrap=True)
+    ax.spines[["top", "right"]].set_visible(False)
     return ax

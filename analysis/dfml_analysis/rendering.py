@@ -11,7 +11,7 @@ from rich.text import Text
 
 from dfml.drawing.svg import Tone, theme_css
 from dfml_analysis.verdict import ALPHA, Verdict
-from dfml_analysis.wording import short_name, spell_before_after, spell_p, spell_part, spell_since
+from dfml_analysis.wording import short_name, spell_before_after, spell_certainty, spell_p, spell_part, spell_since
 
 if TYPE_CHECKING:
     from dfml_analysis.localisation import Localisation, Suspect
@@ -34,14 +34,14 @@ background:var(--dfml-surface);color:var(--dfml-ink);padding:12px 16px;max-width
 .dfml-localisation .sentence{color:var(--tone);font-size:16px;font-weight:650;margin:0 0 8px}
 .dfml-localisation dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px;margin:0 0 10px}
 .dfml-localisation dt{color:var(--dfml-soft)}.dfml-localisation dd{margin:0;font-weight:600}
-.dfml-localisation table{border-collapse:collapse;margin:0 0 8px;background:none;color:inherit}
+.dfml-localisation table{border-collapse:collapse;font-size:13px;margin:0 0 8px;background:none;color:inherit}
 .dfml-localisation tr{background:none!important}
 .dfml-localisation th,.dfml-localisation td{padding:3px 14px 3px 0;text-align:left;border:0;color:inherit;
 border-bottom:1px solid var(--dfml-line)}
 .dfml-localisation th{color:var(--dfml-soft);font-weight:600}
 .dfml-localisation p{margin:0;color:var(--dfml-soft);font-size:12px}
 """
-UNITS = {"mean": "in the mean"}
+UNITS = {"mean": "the mean", "absent": "the absent share"}
 MAX_ROWS = 10
 """Suspects that are shown; the rest is in the JSON."""
 
@@ -73,7 +73,7 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
         yield "since", spell_since(first.onset)
     if not math.isnan(first.p_value):
         compared = "" if math.isnan(first.n_compared) else f", {first.n_compared:,.0f} requests a window compared"
-        yield "how sure", f"p = {spell_p(first.p_value)}{compared}"
+        yield "how sure", f"{spell_certainty(first.p_value)}: p = {spell_p(first.p_value)}{compared}"
     if first.attribution is not None and first.attribution_interval is not None:
         yield "damage", _damage(localisation, first.attribution, first.attribution_interval)
     if localisation.show_me:
@@ -82,8 +82,11 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
 
 def _damage(localisation: "Localisation", part: float, interval: tuple[float, float]) -> str:
     low, high = (spell_part(value) for value in interval)
-    of = f"{localisation.target}, which changed by {spell_part(localisation.target_change)}"
-    return f"{spell_part(part)} ({low} to {high}) {UNITS.get(localisation.unit, localisation.unit)} of {of}"
+    unit = UNITS.get(localisation.unit, localisation.unit)
+    told = f"{spell_part(part)} (95 %: {low} to {high}) in {unit} of {localisation.target}"
+    if interval[0] <= 0 <= interval[1]:
+        return f"none that can be told from chance: {told}"
+    return f"{told}, which changed by {spell_part(localisation.target_change)}"
 
 
 def _how_sure_of_nothing(localisation: "Localisation") -> str:

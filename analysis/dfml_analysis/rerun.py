@@ -1,8 +1,8 @@
 """Requests of the reference, run again with some steps exchanged: by the steps' code, or by what was recorded.
 
 A step whose code is at hand is run again with it. Any other answers what it answered to a request with similar parents
-(one of the three nearest), all its variables together, shifted along the linear regression on the parents; so answers
-that belong together stay together, and absent stays absent. What nothing has moved stays as it was recorded.
+(one of the three nearest), all its variables together, moved along a regression on the parents; so answers that belong
+together stay together, and absent stays absent. What nothing has moved stays as it was recorded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,8 @@ from dfml_analysis.variables import Floats, Scale, Variable
 from dfml_analysis.windows import Windows
 
 N_NEIGHBOURS = 3
+ROWS_PER_COLUMN = 5
+"""Of the regression along which answers are moved."""
 CLASS_DISTANCE = 10.0
 """Two classes, or absent and present, are as different as numbers ten standard deviations apart."""
 
@@ -62,9 +64,11 @@ class Rerun:
         replays: Mapping[str, Replay],
         rng: np.random.Generator,
     ) -> None:
-        self.windows, self.target, self.players, self.replays, self.rng = windows, target, players, replays, rng
+        self.windows, self.target, self.players, self.replays = windows, target, players, replays
         self.groups = step_groups(windows, {*nx.ancestors(windows.graph, target), target})
         self.rows = np.flatnonzero(windows.window == 0)
+        # One draw a step for all coalitions: what they have in common then cancels in their differences.
+        self.luck = {step: np.argsort(rng.random(self.rows.size)) for step, _ in self.groups}
 
     def run(self, exchanged: frozenset[str]) -> Outcome:
         """Return the target when the ``exchanged`` players have their current mechanism."""
@@ -81,7 +85,7 @@ class Rerun:
                 code = replay.after if step in exchanged else replay.before
                 simulated |= self._answers_of_code(step, code, children, parents, simulated)
                 continue
-            chosen, answers = self._answers(children, parents, self._known(step, exchanged), simulated)
+            chosen, answers = self._answers(children, parents, self._known(step, exchanged), simulated, self.luck[step])
             simulated |= answers
             if step in exchanged:
                 donors.append(chosen)
@@ -95,11 +99,17 @@ class Rerun:
         return np.flatnonzero(self.windows.window == (1 if step in exchanged else 0))
 
     def _answers(
-        self, children: Sequence[Variable], parents: Sequence[Variable], known: np.ndarray, simulated: dict[str, Floats]
+        self,
+        children: Sequence[Variable],
+        parents: Sequence[Variable],
+        known: np.ndarray,
+        simulated: dict[str, Floats],
+        luck: np.ndarray,
     ) -> tuple[np.ndarray, dict[str, Floats]]:
-        """Return whose answers were taken, and the answers."""
+        """Return whose answers were taken, and the answers; ``luck`` is a random order of the requests."""
         if not parents:
-            drawn = self._each_as_often(known)
+            # Each row as often as another: drawn with replacement they would bring noise of their own.
+            drawn = known[luck % known.size]
             return drawn, {child.name: child.values[drawn] for child in children}
         wanted = [simulated.get(parent.name, parent.values[self.rows]) for parent in parents]
         coordinates = [
@@ -108,15 +118,9 @@ class Rerun:
         near, here = (np.column_stack([pair[side] for pair in coordinates]) for side in (0, 1))
         n_neighbours = min(N_NEIGHBOURS, known.size)
         _, found = KDTree(near).query(here, k=list(range(1, n_neighbours + 1)))
-        chosen = found[np.arange(self.rows.size), self.rng.integers(0, n_neighbours, self.rows.size)]
-        moved = here - near[chosen]
-        answers = {child.name: _shifted(child, child.values[known], near, chosen, moved) for child in children}
+        chosen = found[np.arange(self.rows.size), luck % n_neighbours]
+        answers = {child.name: _shifted(child, child.values[known], near, chosen, here) for child in children}
         return known[chosen], answers
-
-    def _each_as_often(self, known: np.ndarray) -> np.ndarray:
-        """Return as many of the rows as there are requests, in random order, each as often as another."""
-        n_rounds = -(-self.rows.size // known.size)
-        return np.concatenate([self.rng.permutation(known) for _ in range(n_rounds)])[: self.rows.size]
 
     def _answers_of_code(
         self,
@@ -198,10 +202,25 @@ def _coordinates(parent: Variable, known: Floats, wanted: Floats) -> tuple[Float
     return tuple(np.nan_to_num(values, nan=-3.0 * CLASS_DISTANCE) for values in (known, wanted))  # type: ignore[return-value]
 
 
-def _shifted(child: Variable, values: Floats, near: Floats, chosen: np.ndarray, moved: Floats) -> Floats:
-    """Return the neighbours' answers, moved along the linear regression where child and step are plain numbers."""
+def _shifted(child: Variable, values: Floats, near: Floats, chosen: np.ndarray, here: Floats) -> Floats:
+    """Return the neighbours' answers, moved along a regression where child and step are plain numbers.
+
+    The neighbours' own distance biases what they say (Abadie, Imbens 2011); a regression takes most of it away. It is
+    quadratic where there are rows enough, and goes no further out than the rows that it was fitted to.
+    """
     if child.scale is not Scale.NUMERIC or np.isnan(values).any() or values.size <= 2 * near.shape[1]:
         return np.asarray(values[chosen])
-    centred = near - near.mean(axis=0)
-    slope = np.linalg.lstsq(centred, values - values.mean(), rcond=1e-6)[0]
-    return np.asarray(values[chosen] + moved @ slope)
+    inside = np.clip(here, near.min(axis=0), near.max(axis=0))
+    curved = values.size >= ROWS_PER_COLUMN * near.shape[1] * (near.shape[1] + 3) // 2
+    known, wanted = (_quadratic(each) if curved else each for each in (near, inside))
+    beyond = (here - inside) @ _slopes(near, values) if not curved or (here != inside).any() else 0.0
+    return np.asarray(values[chosen] + (wanted - known[chosen]) @ _slopes(known, values) + beyond)
+
+
+def _slopes(columns: Floats, values: Floats) -> Floats:
+    return np.asarray(np.linalg.lstsq(columns - columns.mean(axis=0), values - values.mean(), rcond=1e-6)[0])
+
+
+def _quadratic(columns: Floats) -> Floats:
+    left, right = np.triu_indices(columns.shape[1])
+    return np.column_stack([columns, columns[:, left] * columns[:, right]])

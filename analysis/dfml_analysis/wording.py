@@ -1,11 +1,13 @@
 """What changed, in one clear sentence, and a variable's short name."""
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.onset import Onset, Since
+from dfml_analysis.verdict import ALPHA
 
 if TYPE_CHECKING:
     from dfml_analysis.localisation import Summary, Suspect
@@ -13,10 +15,17 @@ if TYPE_CHECKING:
 SPREAD_TESTS = frozenset({"spread", "tails"})
 SAME_MEAN_SD = 0.05
 """Means nearer than this many standard deviations read as "the same": then the shape is what changed."""
+MAX_ELEMENTS = 6
+"""More elements than this in a sentence are not read."""
+ELEMENT = re.compile(r"(?P<name>.+)\[(?P<at>\d+)\]")
+SUMMARIES = {"mean": "mean", "std": "spread", "min": "smallest element", "max": "largest element", "size": "size"}
+SUMMARY = re.compile(rf"(?P<name>.+)\.(?P<of>{'|'.join(SUMMARIES)})")
 MANY = 10_000
 """From here a number is told without decimals."""
 FINE_MS = 5000
 """Within an interval shorter than this, milliseconds tell something."""
+CERTAINTIES = ((1e-6, "certain"), (1e-3, "very likely"), (ALPHA, "likely"), (math.inf, "weak evidence"))
+"""Up to which corrected p-value a change is called what."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SMALLEST_P = 1e-300
 SHARES = frozenset({Kind.PRESENCE, Kind.ERROR})
@@ -62,9 +71,28 @@ def spell_change(suspect: "Suspect") -> str:
         what = f"{name} is there" if is_input else "it answers" if column.port is None else f"it answers {name}"
         return f"{what} {_how_often(suspect)}{change}" + ("" if is_input else " for the same inputs")
     if suspect.kind is Kind.INPUT:
-        return f"{name}{_level(suspect, change)}"
-    answer = "it answers differently" if suspect.variable == suspect.step else f"its {name} changed"
+        return f"{_value_of(suspect, '')}{_level(suspect, change)}"
+    answer = "it answers differently" if suspect.variable == suspect.step else f"{_value_of(suspect, 'its ')} changed"
     return f"{answer}{_level(suspect, change)} for the same inputs"
+
+
+def _value_of(suspect: "Suspect", whose: str) -> str:
+    """Return the value's name: of a vector's elements all that show the change, of a long tensor what of it changed."""
+    name = short_name(suspect.variable, suspect.step)
+    if match := ELEMENT.fullmatch(name):
+        also = (ELEMENT.fullmatch(short_name(other, suspect.step)) for other in suspect.also)
+        places = sorted({int(found["at"]) for found in (match, *also) if found and found["name"] == match["name"]})
+        return f"element{'s' if len(places) > 1 else ''} {_listed(places)} of {whose}`{match['name']}`"
+    if match := SUMMARY.fullmatch(name):
+        return f"the {SUMMARIES[match['of']]} of {whose}`{match['name']}`"
+    return f"{whose}`{name}`"
+
+
+def _listed(places: "list[int]") -> str:
+    shown = [str(place) for place in places[:MAX_ELEMENTS]]
+    if len(places) > MAX_ELEMENTS:
+        return f"{', '.join(shown)} and {len(places) - MAX_ELEMENTS} more"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def spell_p(p_value: float) -> str:
@@ -77,6 +105,11 @@ def spell_p(p_value: float) -> str:
         return f"{p_value:.2g}"
     digits, power = f"{p_value:.0e}".split("e")
     return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
+
+
+def spell_certainty(p_value: float) -> str:
+    """Return in a word how sure a change with such a p-value is."""
+    return next(word for limit, word in CERTAINTIES if p_value <= limit)
 
 
 def spell_part(value: float) -> str:
@@ -98,7 +131,8 @@ def spell_since(onset: Onset) -> str:
     end = "" if onset.until is None else f", until {_until(onset)}"
     match onset.since:
         case Since.FROM_START:
-            return f"{first}, where the current window begins (95 %: up to {high}){end}"
+            by = "" if onset.latest == 0 else f" (95 %: by {high})"
+            return f"the current window's start, {first}{by}{end}"
         case Since.BEFORE:
             return f"{first}{between}, within the reference: an earlier one would show it better{end}"
         case Since.WITHIN:

@@ -1,6 +1,7 @@
 """A localisation in words."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.console import Console
 from dfml_analysis.columns import Kind
 from dfml_analysis.localisation import Localisation, Summary, Suspect
 from dfml_analysis.verdict import Verdict
+from dfml_analysis.wording import spell_certainty
 
 
 def _suspect(variable: str, kind: Kind, before: Summary, after: Summary) -> Suspect:
@@ -67,3 +69,25 @@ def test_long_names_stay_readable_in_eighty_columns() -> None:
     assert "2,000,000" in printed.get()
     assert "…" not in printed.get()
     assert max(map(len, printed.get().splitlines())) <= 80
+
+
+def test_the_elements_of_a_vector_are_named_by_their_places() -> None:
+    suspect = _suspect("scorer.outputs.features[3]", Kind.VALUE, _always(1.0), _always(9.0))
+    suspect = replace(suspect, also=("scorer.outputs.features[5]", "scorer.outputs.other[7]"))
+    found = Localisation(Verdict.FAULT, (suspect,), "dfml", 0, 0.1)
+    assert found.sentence == (
+        "Fault in scorer: elements 3 and 5 of its `features` changed (mean 1 -> 9) for the same inputs."
+    )
+
+
+def test_of_a_long_tensor_it_is_said_what_of_it_changed() -> None:
+    suspect = _suspect("scorer.outputs.pixels.std", Kind.VALUE, _always(1.0), _always(9.0))
+    found = Localisation(Verdict.FAULT, (suspect,), "dfml", 0, 0.1)
+    assert "the spread of its `pixels` changed" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("p_value", "word"), [(1e-30, "certain"), (1e-5, "very likely"), (0.005, "likely"), (0.04, "weak evidence")]
+)
+def test_how_sure_is_said_in_a_word(p_value: float, word: str) -> None:
+    assert spell_certainty(p_value) == word
