@@ -21,7 +21,7 @@ MAX_BARS = 40
 
 
 def plot_evidence(localisation: "Localisation", ax: "Axes | None" = None) -> "Axes":
-    """Draw a bar a variable, -log10 of its p-value; suspects red (pale: the same change), what cannot be compared hatched.
+    """Draw a bar a variable, -log10 of its p-value; suspects red (pale: the same change), hatched if not comparable.
 
     Parameters
     ----------
