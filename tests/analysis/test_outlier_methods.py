@@ -57,3 +57,11 @@ def test_information_is_of_the_share_that_is_as_far_off():
 
 def test_a_value_off_a_constant_is_unusual_beyond_measure_but_finite():
     assert deviations(np.array([2.0, 1.0]), np.ones(10)).tolist() == [1e12, 0.0]
+
+
+def test_ranked_correlation_prefers_what_comes_and_goes_with_the_target():
+    graph = read_graph({"a": [], "aside": [], "y": ["a", "aside"]})
+    rng = np.random.default_rng(0)
+    normal = pd.DataFrame(rng.normal(size=(200, 3)), columns=["a", "aside", "y"])
+    bad = pd.DataFrame({"a": [0, 9, 8, 1, 0], "aside": [9, 8, 9, 9, 8], "y": [1, 99, 98, 2, 1]}, dtype=float)
+    assert localise(graph, normal, bad, "y", method="ranked_correlation").top == "a"

@@ -11,6 +11,9 @@ from dfml_analysis.windows import Windows
 RIDGE = 1e-6
 """Added to the standardised columns' covariance, so that parents that say the same are no failure."""
 
+FURTHEST = 1e6
+"""Standard deviations from which on a parent counts as so far off: beyond, a square is no number any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Regression:
@@ -38,7 +41,7 @@ class Regression:
 
     def predict(self, pa: Floats) -> Floats:
         """Return the expected child, shape (n,), for parents of shape (n, d); NaN where a parent is."""
-        design = _design((pa - self.centres) / self.units, quadratic=self.quadratic)
+        design = _design(_scaled(pa, self.centres, self.units), quadratic=self.quadratic)
         return np.asarray(self.mean + (design - self.design_mean) @ self.coefficients)
 
 
@@ -49,8 +52,9 @@ def fit_reference(windows: Windows, child: Variable, parents: list[Variable], *,
     if rows.sum() < 2:
         return None
     pa, y = pa[rows], y[rows]
-    centres, units = pa.mean(axis=0), np.maximum(spread(pa), 1e-300)
-    design = _design((pa - centres) / units, quadratic=quadratic)
+    centres = pa.mean(axis=0)
+    units = np.maximum(np.maximum(spread(pa), 1e-12 * np.abs(centres)), 1e-300)
+    design = _design(_scaled(pa, centres, units), quadratic=quadratic)
     design_mean, mean = design.mean(axis=0), float(y.mean())
     centred = design - design_mean
     gram = centred.T @ centred / len(y) + RIDGE * np.eye(centred.shape[1])
@@ -62,6 +66,10 @@ def fit_reference(windows: Windows, child: Variable, parents: list[Variable], *,
 def stack(parents: list[Variable], n_rows: int) -> Floats:
     """Return the parents' values, shape (n, d); of shape (n, 0) without any."""
     return np.column_stack([parent.values for parent in parents]) if parents else np.empty((n_rows, 0))
+
+
+def _scaled(pa: Floats, centres: Floats, units: Floats) -> Floats:
+    return np.clip((pa - centres) / units, -FURTHEST, FURTHEST)
 
 
 def _design(scaled: Floats, *, quadratic: bool) -> Floats:

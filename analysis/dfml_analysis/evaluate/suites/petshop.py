@@ -10,6 +10,7 @@ service at fault. Controls are windows as long as the issues', cut at even dista
 and taken away from its reference, with their neighbours.
 """
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -87,7 +88,7 @@ def _controls(traffic: Path, target: Target) -> Iterator[Case]:
 def _pose_issue(traffic: Path, folder: Path, target: Target, culprit: str) -> Posed:
     reference = _values(_metrics(traffic / "noissue" / "metrics.csv"), target)
     current = _values(_metrics(folder / "metrics.csv"), target)
-    return Posed(Problem(_graph(traffic), reference, current, target.service), (frozenset({culprit}),))
+    return Posed(Problem(_graph(traffic), reference, current, target.service, _seed(folder)), (frozenset({culprit}),))
 
 
 def _pose_control(traffic: Path, target: Target, start: int) -> Posed:
@@ -96,7 +97,7 @@ def _pose_control(traffic: Path, target: Target, start: int) -> Posed:
     before, after = whole.iloc[: max(start - N_CONTROL_ROWS, 0)], whole.iloc[end + N_CONTROL_ROWS :]
     reference = pd.concat([before, after], ignore_index=True)
     current = whole.iloc[start:end].reset_index(drop=True)
-    return Posed(Problem(_graph(traffic), reference, current, target.service), ())
+    return Posed(Problem(_graph(traffic), reference, current, target.service, start), ())
 
 
 def _values(metrics: pd.DataFrame, target: Target) -> pd.DataFrame:
@@ -155,6 +156,11 @@ def _read_json(path: Path) -> object:
 
 def _condition(traffic: Path, target: Target) -> str:
     return f"{traffic.name} {target.metric}"
+
+
+def _seed(folder: Path) -> int:
+    """Return a number of the issue, for methods that draw random numbers."""
+    return zlib.crc32("/".join(folder.parts[-3:]).encode())
 
 
 def _number(name: str) -> tuple[int, str]:
