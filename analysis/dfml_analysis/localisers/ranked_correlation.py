@@ -1,4 +1,4 @@
-"""``ranked_correlation``: which unusual variable goes with the target most, in ranks, within the current window. A floor.
+"""``ranked_correlation``: which unusual variable goes with the target most, in ranks, in the current window. A floor.
 
 Hardt et al. (2024), *The PetShop dataset*: rank by correlation with the target, and filter for anomalous variables. No
 test of change: it raises no alarm of its own.
