@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,6 +98,9 @@ def evaluate(
             help="For simulated and live: first and last seed, A..B.", show_default="10 and 3 seeds; 2 and 1 if quick"
         ),
     ] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="Only this one; * stands for anything. May be repeated.")
+    ] = None,
     slow_cases: Annotated[int, typer.Option(min=0, help="Cases a condition for methods that take seconds.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for tables, figures and the page; taken up again.")] = None,
     output: OutputOption = Output.TABLE,
@@ -111,7 +115,7 @@ def evaluate(
 
     choice = Choice(suite, _folder(suite, data), split, _seeds(suite, seeds, split, quick=quick), quick)
     limit_s = QUICK_LIMIT_S if quick else LIMIT_S
-    plan = Plan(choice.cases(), _chosen(methods, quick=quick), slow_cases, limit_s)
+    plan = Plan(_matching(choice.cases(), condition or ["*"]), _chosen(methods, quick=quick), slow_cases, limit_s)
     answers, stopped = _run(plan, choice, out)
     _tell(answers, output)
     if out is not None and answers:
@@ -207,6 +211,16 @@ def _seeds(suite: SuiteName, given: str | None, split: Split, *, quick: bool) ->
         msg = f"--seeds {given}: expected the first and the last seed, such as 0..9"
         raise BadInputError(msg)
     return range(int(first), int(last or first) + 1)
+
+
+def _matching(cases: "Sequence[Case]", patterns: "Sequence[str]") -> "list[Case]":
+    """Return the cases of the conditions that are asked for."""
+    found = [case for case in cases if any(fnmatchcase(case.condition, pattern) for pattern in patterns)]
+    if not found:
+        known = "; ".join(dict.fromkeys(case.condition for case in cases))
+        msg = f"--condition {' '.join(patterns)}: no condition has such a name; expected some of: {known}"
+        raise BadInputError(msg)
+    return found
 
 
 def _chosen(methods: str | None, *, quick: bool) -> list[str]:

@@ -68,6 +68,26 @@ def test_what_does_not_fit_is_wrong_usage(run_alone, study):
         (("--suite", "recorded", "--data", study.parent), "expected scipipe.csv"),
         (("--suite", "recorded", "--data", study, "--methods", "no"), "method 'no' does not exist"),
         (("--suite", "recorded", "--data", study, "--seeds", "9..1"), "--seeds 9..1"),
+        (("--suite", "recorded", "--data", study, "--condition", "no*"), "expected some of: scipipe break-count1;"),
+        (("--suite", "simulated", "--data", study), "makes its own cases"),
     ):
         found = run_alone("evaluate", *wrong)
         assert (found.code, told in found.err) == (2, True), found.err
+
+
+def test_simulated_conditions_are_chosen_by_name_and_seeds_by_the_split(run_alone, tmp_path):
+    options = (
+        "--suite",
+        "simulated",
+        "--quick",
+        "--methods",
+        "nsigma",
+        "--condition",
+        "offset*weak",
+        "--split",
+        "test",
+    )
+    done = run_alone("evaluate", *options, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    cases = {(row["condition"], row["case"]) for row in _rows(tmp_path / "out" / "cases.csv")}
+    assert cases == {("offset, weak", "seed 1000"), ("offset, weak", "seed 1001")}
