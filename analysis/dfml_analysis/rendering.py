@@ -42,6 +42,7 @@ border-bottom:1px solid var(--dfml-line)}
 .dfml-localisation p{margin:0;color:var(--dfml-soft);font-size:12px}
 """
 UNITS = {"mean": "the mean", "absent": "the absent share"}
+SHOW_ME = "show me"
 MAX_ROWS = 10
 """Suspects that are shown; the rest is in the JSON."""
 
@@ -77,7 +78,7 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
     if first.attribution is not None and first.attribution_interval is not None:
         yield "damage", _damage(localisation, first.attribution, first.attribution_interval)
     if localisation.show_me:
-        yield "show me", localisation.show_me
+        yield SHOW_ME, localisation.show_me
 
 
 def _damage(localisation: "Localisation", part: float, interval: tuple[float, float]) -> str:

@@ -1,5 +1,6 @@
 """One variable before and after, as small SVGs: shares by bin or class, and the cumulative share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,7 +37,9 @@ class Bars:
     after: tuple[float, ...]
 
 
-def distribution_svgs(name: str, reference: pd.Series, current: pd.Series) -> tuple[str, ...]:
+def distribution_svgs(
+    name: str, reference: pd.Series, current: pd.Series, weights: Floats | None = None
+) -> tuple[str, ...]:
     """Return the pictures of a variable in both windows.
 
     Parameters
@@ -45,6 +48,8 @@ def distribution_svgs(name: str, reference: pd.Series, current: pd.Series) -> tu
         The column, read out as the pictures' title.
     reference, current : Series
         The column in the two windows, of any length, absent values included.
+    weights : array, shape (n_reference + n_current,), optional
+        What each request counts; all alike without it.
 
     Returns
     -------
@@ -60,21 +65,24 @@ def distribution_svgs(name: str, reference: pd.Series, current: pd.Series) -> tu
     variable = read_variable(name, name, Kind.VALUE, reference, current)
     n_before = len(reference)
     if variable.scale is Scale.NUMERIC:
-        before, after = variable.values[:n_before], variable.values[n_before:]
-        return (_histogram_svg(name, before, after), _cumulative_svg(name, before, after))
+        counts = np.ones(variable.values.size) if weights is None else weights
+        windows = [(variable.values[part], counts[part]) for part in (slice(n_before), slice(n_before, None))]
+        return (_histogram_svg(name, windows), _cumulative_svg(name, windows))
     if variable.scale in {Scale.DISCRETE, Scale.CONSTANT, Scale.EMPTY} and len(variable.values):
-        return (_bars_svg(name, class_shares(variable, n_before)),)
+        return (_bars_svg(name, class_shares(variable, n_before, weights)),)
     return ()
 
 
-def class_shares(variable: Variable, n_before: int) -> Bars:
+def class_shares(variable: Variable, n_before: int, weights: Floats | None = None) -> Bars:
     """Return the share of each class, of absent and of not finite values; rare classes together as ``other``."""
+    weights = np.ones(len(variable.values)) if weights is None else weights
+    sides = weights[:n_before], weights[n_before:]
     labels = np.array([_class_label(variable, row) for row in range(len(variable.values))], dtype=object)
     before, after = labels[:n_before], labels[n_before:]
     found, counts = np.unique(labels.astype(str), return_counts=True)
     frequent = [str(found[i]) for i in np.argsort(-counts, kind="stable")[: MAX_BARS - (len(found) > MAX_BARS)]]
     shown = sorted(frequent, key=lambda label: (label in {"absent", "not finite"}, _as_number(label), label))
-    columns = [(label, _share(before == label), _share(after == label)) for label in shown]
+    columns = [(label, _share(before == label, sides[0]), _share(after == label, sides[1])) for label in shown]
     if len(found) > MAX_BARS:
         columns.append(("other", 1 - sum(c[1] for c in columns), 1 - sum(c[2] for c in columns)))
     return Bars(tuple(c[0] for c in columns), tuple(c[1] for c in columns), tuple(c[2] for c in columns))
@@ -109,8 +117,8 @@ def _as_number(label: str) -> float:
         return 0.0
 
 
-def _share(chosen: npt.NDArray[np.bool_]) -> float:
-    return float(np.mean(chosen)) if len(chosen) else 0.0
+def _share(chosen: npt.NDArray[np.bool_], weights: Floats) -> float:
+    return float(weights[chosen].sum() / weights.sum()) if weights.sum() > 0 else 0.0
 
 
 def _frame(name: str, *content: str) -> str:
@@ -157,10 +165,10 @@ def _across(value: float, low: float, high: float) -> float:
     return LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low)
 
 
-def _histogram_svg(name: str, before: Floats, after: Floats) -> str:
-    pooled = np.concatenate([before, after])
+def _histogram_svg(name: str, windows: Sequence[tuple[Floats, Floats]]) -> str:
+    pooled = np.concatenate([values for values, _ in windows])
     edges = bin_edges(pooled[~np.isnan(pooled)])
-    heights = [_bin_shares(values, edges) for values in (before, after)]
+    heights = [_bin_shares(values, weights, edges) for values, weights in windows]
     top = 1.08 * max(max(found) for found in heights) or 1.0
     drawn = [*_share_axis(top), *_value_axis(edges[0], edges[-1])]
     for shares, ink in zip(heights, ("before", "after"), strict=True):
@@ -182,24 +190,27 @@ def _histogram_svg(name: str, before: Floats, after: Floats) -> str:
     return _frame(f"{name}: share of the requests", *drawn)
 
 
-def _bin_shares(values: Floats, edges: Floats) -> list[float]:
+def _bin_shares(values: Floats, weights: Floats, edges: Floats) -> list[float]:
     """Return the share of all requests per bin; values beyond the edges count to the outermost bins."""
-    finite = np.clip(values[~np.isnan(values)], edges[0], edges[-1])
-    counts, _ = np.histogram(finite, bins=edges)
-    return [float(count) for count in counts / max(1, len(values))]
+    known = ~np.isnan(values)
+    finite = np.clip(values[known], edges[0], edges[-1])
+    counts, _ = np.histogram(finite, bins=edges, weights=weights[known])
+    return [float(count) for count in counts / (weights.sum() or 1.0)]
 
 
-def _cumulative_svg(name: str, before: Floats, after: Floats) -> str:
-    pooled = np.concatenate([before, after])
+def _cumulative_svg(name: str, windows: Sequence[tuple[Floats, Floats]]) -> str:
+    pooled = np.concatenate([values for values, _ in windows])
     edges = bin_edges(pooled[~np.isnan(pooled)])
     low, high = float(edges[0]), float(edges[-1])
     grid = np.linspace(low, high, 121)
     drawn = [*_share_axis(1.0), *_value_axis(low, high)]
-    for values, ink in ((before, "before"), (after, "after")):
-        finite = np.sort(values[~np.isnan(values)])
-        if not len(finite):
+    for (values, weights), ink in zip(windows, ("before", "after"), strict=True):
+        known = np.flatnonzero(~np.isnan(values) & (weights > 0))
+        order = known[np.argsort(values[known], kind="stable")]
+        if not len(order):
             continue
-        shares = np.searchsorted(finite, grid, side="right") / len(finite)
+        counted = np.concatenate([[0.0], weights[order].cumsum()])
+        shares = counted[np.searchsorted(values[order], grid, side="right")] / counted[-1]
         points = " ".join(
             f"{number(_across(float(value), low, high))},{number(_level(float(share), 1.0))}"
             for value, share in zip(grid, shares, strict=True)

@@ -19,14 +19,17 @@ from dfml.clock import Clock, wall_clock_ms
 from dfml.drawing.axis import spell_ms, spell_number
 from dfml.drawing.svg import theme_css
 from dfml.drawing.trace import spell_entry, waterfall_svg
-from dfml.errors import BadInputError
+from dfml.errors import BadInputError, DataError
 from dfml.graph import PipelineGraph
 from dfml.lineage.traces import Trace
+from dfml_analysis.causal_graph import from_pipeline
 from dfml_analysis.columns import Kind, parse_column
-from dfml_analysis.localisation import Localisation, VariableEvidence
+from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
 from dfml_analysis.localisers.own import Own
-from dfml_analysis.rendering import TONES
+from dfml_analysis.mechanisms import moved
+from dfml_analysis.rendering import SHOW_ME, TONES, answers
 from dfml_analysis.report.charts import distribution_svgs
+from dfml_analysis.report.given import alike_weights, given_svg
 from dfml_analysis.report.picture import localisation_svg, suspect_tone
 from dfml_analysis.report.timeline import timeline_svg
 from dfml_analysis.report.words import (
@@ -40,8 +43,14 @@ from dfml_analysis.report.words import (
     spell_test,
     spell_value,
     suspect_facts,
+    untold,
+    why_cleared,
 )
-from dfml_analysis.verdict import ALPHA, ALPHA_WEAK
+from dfml_analysis.summaries import summarise
+from dfml_analysis.variables import Floats
+from dfml_analysis.verdict import ALPHA, ALPHA_TARGET, ALPHA_WEAK
+from dfml_analysis.windows import Windows as TypedWindows
+from dfml_analysis.windows import read_windows
 from dfml_analysis.wording import SMALLEST_P, spell_p, spell_since
 
 if TYPE_CHECKING:
@@ -50,6 +59,7 @@ if TYPE_CHECKING:
 SHOWN_SUSPECTS = 8
 """Suspects with pictures; the rest stands in the table of evidence."""
 SHOWN_TRACES = 5
+CAPTIONS = ("Share of the requests", "Share of the values that are at most so large")
 FULL_BAR_DIGITS = 30.0
 """The evidence's bar is full at p = 1e-30."""
 
@@ -127,6 +137,7 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
     """Return the report's HTML; see :func:`write_report`."""
     graph = windows.graph
     named = f"{graph.pipeline}: " if isinstance(graph, PipelineGraph) else ""
+    typed = _typed(localisation, windows)
     data = orjson.dumps(localisation.to_json(detail=True)).decode().replace("<", "\\u003c")
     return _template().render(
         css=theme_css(":root"),
@@ -138,13 +149,15 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
         sentence=localisation.sentence if localisation.suspects and not only_ranks(localisation) else "",
         tiles=_tiles(localisation, windows),
         graph_svg=localisation_svg(localisation, graph) if graph is not None else "",
-        suspects=_suspects(localisation, windows),
+        suspects=_suspects(localisation, windows, typed),
         n_suspects_left_out=max(0, len(localisation.suspects) - SHOWN_SUSPECTS),
         target=localisation.target,
-        target_pictures=_pictures(windows, localisation.target, parse_column(localisation.target).kind or Kind.VALUE),
+        target_pictures=list(
+            zip(_pictures(windows, localisation.target, _kind_of(localisation.target)), CAPTIONS, strict=False)
+        ),
         evidence=[_evidence_row(localisation, each) for each in sorted(localisation.evidence, key=lambda e: e.p_value)],
-        cleared=[(step, len(items), min(item.p_value for item in items)) for step, items in cleared(localisation)],
-        spell_p=spell_p,
+        cleared=_cleared(localisation, typed),
+        untold=untold(localisation),
         alpha=ALPHA,
         alpha_weak=ALPHA_WEAK,
         traces=[_trace(trace, localisation, windows) for trace in traces[:SHOWN_TRACES]],
@@ -154,6 +167,7 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
         limits=localisation.status if localisation.status != "ok" else "",
         facts=_made_how(localisation, windows, heading),
         reproduce=heading.reproduce,
+        show_me=localisation.show_me,
         data=data,
     )
 
@@ -166,31 +180,52 @@ def _template() -> Template:
 
 
 def _tiles(localisation: Localisation, windows: Windows) -> list[Fact]:
-    tiles = [Fact("Requests compared", f"{len(windows.reference):,} before, {len(windows.current):,} after")]
+    tiles = [Fact(name.capitalize(), value) for name, value in answers(localisation) if name != SHOW_ME]
+    tiles.append(Fact("Requests compared", f"{len(windows.reference):,} before, {len(windows.current):,} after"))
     target = localisation.target
     if target in windows.reference and target in windows.current:
-        kind = parse_column(target).kind or Kind.VALUE
+        kind = _kind_of(target)
         means = [_mean(frame[target]) for frame in (windows.reference, windows.current)]
         if all(math.isfinite(mean) for mean in means):
             change = f"{spell_value(means[0], kind)} → {spell_value(means[1], kind)}"
             tiles.append(Fact(f"Mean of {target}", change))
-    onset = localisation.suspects[0].onset if localisation.suspects else None
-    if onset is not None:
-        tiles.insert(0, Fact("Since", spell_since(onset)))
-    if localisation.evidence:
-        tiles.append(Fact("Suspects", f"{len(localisation.suspects)} of {len(localisation.evidence)} tests"))
-    else:
-        tiles.append(Fact("Suspects", str(len(localisation.suspects))))
-    tiles.append(Fact("Computed in", f"{spell_ms(localisation.seconds * 1000)}, method {localisation.method}"))
     return tiles
+
+
+def _kind_of(variable: str) -> Kind:
+    return parse_column(variable).kind or Kind.VALUE
+
+
+def _cleared(localisation: Localisation, typed: TypedWindows | None) -> list[dict[str, object]]:
+    """Return the steps that are not at fault, each with why: what moved there, and that its inputs explain it."""
+    return [
+        {
+            "step": step,
+            "why": why_cleared(items, {} if typed is None else _moved(items, typed)),
+            "n_tests": len(items),
+            "p": spell_p(min(item.p_value for item in items)),
+        }
+        for step, items in cleared(localisation)
+    ]
+
+
+def _moved(items: Sequence[VariableEvidence], typed: TypedWindows) -> dict[str, tuple[float, float]]:
+    """Return the variables whose distribution differs between the windows, with their means before and after."""
+    found = {}
+    for name in dict.fromkeys(item.variable for item in items):
+        variable = typed.variables[name]
+        if moved(typed, name).log_p > np.log(ALPHA_TARGET) or variable.classes:
+            continue
+        before, after = summarise(variable, typed.window)
+        found[name] = (before.mean, after.mean)
+    return found
 
 
 def _mean(column: pd.Series) -> float:
     return float(pd.to_numeric(column, errors="coerce").replace([np.inf, -np.inf], np.nan).mean())
 
 
-def _suspects(localisation: Localisation, windows: Windows) -> list[dict[str, object]]:
-    sizes = len(windows.reference), len(windows.current)
+def _suspects(localisation: Localisation, windows: Windows, typed: TypedWindows | None) -> list[dict[str, object]]:
     return [
         {
             "place": place,
@@ -198,20 +233,49 @@ def _suspects(localisation: Localisation, windows: Windows) -> list[dict[str, ob
             "step": suspect.step,
             "variable": suspect.variable,
             "kind": KINDS[suspect.kind],
-            "facts": suspect_facts(suspect, localisation.target),
-            "pictures": _pictures(windows, suspect.variable, suspect.kind),
-            "since": "" if suspect.onset is None else spell_since(suspect.onset),
-            "timeline": "" if suspect.onset is None else timeline_svg(suspect.onset, *sizes),
+            "facts": suspect_facts(suspect, localisation),
+            **_shown(suspect, windows, typed),
         }
         for place, suspect in enumerate(localisation.suspects[:SHOWN_SUSPECTS], start=1)
     ]
 
 
-def _pictures(windows: Windows, variable: str, kind: Kind) -> tuple[str, ...]:
+def _shown(suspect: Suspect, windows: Windows, typed: TypedWindows | None) -> dict[str, object]:
+    """Return a suspect's pictures with their captions, and its timeline."""
+    known = typed is not None and suspect.variable in typed.variables
+    weights = alike_weights(typed, suspect.variable) if known and typed is not None else None
+    alike = "" if weights is None else ", both windows weighted to like inputs"
+    captions = (f"Share of the requests{alike}", f"Share of the values that are at most so large{alike}")
+    pictures = list(zip(_pictures(windows, suspect.variable, suspect.kind, weights), captions, strict=False))
+    given = given_svg(typed, suspect.variable, suspect.kind) if known and typed is not None else None
+    if given is not None:
+        what = "Mean" if suspect.kind not in {Kind.PRESENCE, Kind.ERROR} else "Share"
+        pictures = [pictures[0], (given.svg, f"{what}, by {given.parent} (bars: 95 %)")] if pictures else pictures
+    onset, sizes = suspect.onset, (len(windows.reference), len(windows.current))
+    return {
+        "pictures": pictures,
+        "since": "" if onset is None else spell_since(onset),
+        "timeline": "" if onset is None else timeline_svg(onset, *sizes),
+    }
+
+
+def _typed(localisation: Localisation, windows: Windows) -> TypedWindows | None:
+    """Return the windows with the variables' parents, where graph and frames tell them."""
+    graph = windows.graph
+    if graph is None:
+        return None
+    try:
+        causal = from_pipeline(graph, windows.reference.columns) if isinstance(graph, PipelineGraph) else graph
+        return read_windows(causal, windows.reference, windows.current, localisation.target)
+    except DataError:
+        return None
+
+
+def _pictures(windows: Windows, variable: str, kind: Kind, weights: Floats | None = None) -> tuple[str, ...]:
     if variable not in windows.reference or variable not in windows.current:
         return ()
     before, after = (for_pictures(frame[variable], kind) for frame in (windows.reference, windows.current))
-    return distribution_svgs(variable, before, after)
+    return distribution_svgs(variable, before, after, weights)
 
 
 def _evidence_row(localisation: Localisation, item: VariableEvidence) -> dict[str, object]:

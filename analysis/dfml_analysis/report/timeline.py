@@ -6,6 +6,7 @@ from typing import Final
 from dfml.drawing.axis import spell_number, ticks
 from dfml.drawing.svg import FONT, clean, colour, element, number, text, theme_css
 from dfml_analysis.onset import Onset, Since
+from dfml_analysis.wording import SUPERSCRIPTS
 
 Scale = Callable[[float], float]
 """From what is shown to a coordinate."""
@@ -80,7 +81,9 @@ def _levels(top: float, y_of: Scale) -> list[str]:
         line = {"x1": LEFT, "x2": WIDTH - RIGHT, "y1": y, "y2": y, "stroke": colour("line"), "stroke-opacity": 0.6}
         drawn += [
             element("line", line),
-            text(LEFT - 8, y + 4, f"10^{spell_number(value)}" if value else "1", _look("soft", "end")),
+            text(
+                LEFT - 8, y + 4, f"10{f'{value:.0f}'.translate(SUPERSCRIPTS)}" if value else "1", _look("soft", "end")
+            ),
         ]
     return drawn
 

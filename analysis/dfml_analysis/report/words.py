@@ -1,7 +1,7 @@
 """What a localisation says, in words for people: verdicts, tests, sizes, places in the graph."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,7 +12,7 @@ from dfml_analysis.alignment import PRESENCE
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
 from dfml_analysis.verdict import ALPHA, Verdict
-from dfml_analysis.wording import spell_p, spell_part
+from dfml_analysis.wording import short_name, spell_p, spell_part
 
 LABELS = {
     Verdict.FAULT: "Fault",
@@ -100,7 +100,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1] if names else "A step") if part)
 
 
-def suspect_facts(suspect: Suspect, target: str) -> list[Fact]:
+def suspect_facts(suspect: Suspect, localisation: Localisation) -> list[Fact]:
     """Return what is known of a suspect beside its pictures, most telling first."""
     evidence = Fact("Evidence that it changed", f"p = {spell_p(suspect.p_value)}")
     facts = [Fact("Score", f"{suspect.score:.2f}") if math.isnan(suspect.p_value) else evidence]
@@ -119,7 +119,9 @@ def suspect_facts(suspect: Suspect, target: str) -> list[Fact]:
     if suspect.attribution is not None and math.isfinite(suspect.attribution):
         interval = suspect.attribution_interval
         between = f" (95 %: {spell_part(interval[0])} to {spell_part(interval[1])})" if interval else ""
-        facts.append(Fact(f"Its part of the change in {target}", f"{spell_part(suspect.attribution)}{between}"))
+        facts.append(
+            Fact(f"Its part of the change in {localisation.target}", f"{spell_part(suspect.attribution)}{between}")
+        )
     if math.isfinite(suspect.n_compared):
         facts.append(Fact("Compared", f"{suspect.n_compared:,.0f} requests a window with like inputs"))
     return facts
@@ -147,6 +149,36 @@ def cleared(localisation: Localisation) -> list[tuple[str, list[VariableEvidence
         for step, items in by_step.items()
         if step not in guilty and all(item.comparable and item.p_value > ALPHA for item in items)
     ]
+
+
+def why_cleared(items: Sequence[VariableEvidence], moved: Mapping[str, tuple[float, float]]) -> str:
+    """Return why a step is not at fault.
+
+    Parameters
+    ----------
+    items : sequence of VariableEvidence
+        The step's, all compared and unchanged given their parents.
+    moved : Mapping of str to (float, float)
+        Those of its variables whose distribution differs between the windows, with their means.
+    """
+    if not moved:
+        return "answers as before"
+    name, means = next(iter(moved.items()))
+    kind = parse_column(name).kind or Kind.VALUE
+    before, after = (spell_value(mean, kind) for mean in means)
+    more = f" (and {len(moved) - 1} more of it changed)" if len(moved) > 1 else ""
+    if kind is Kind.PRESENCE:
+        told = f"answers {after} of the requests instead of {before}"
+    else:
+        told = f"`{short_name(name, items[0].step)}` went from {before} to {after} in the mean"
+    return f"{told}{more}, as what it was fed explains"
+
+
+def untold(localisation: Localisation) -> list[str]:
+    """Return the steps that are no suspects but of which something could not be compared."""
+    guilty = {suspect.step for suspect in localisation.suspects}
+    steps = dict.fromkeys(item.step for item in localisation.evidence if not item.comparable)
+    return [step for step in steps if step not in guilty]
 
 
 def node_of(variable: str, step: str, graph: PipelineGraph) -> str:
