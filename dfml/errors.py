@@ -19,6 +19,7 @@
         ├── LogUnavailableError      it may work later (locked, broker down, disk full)
         ├── LogReadOnlyError
         ├── UnknownTopicError
+        ├── RecordTooLargeError
         └── FencedError              the member lost its generation; what it held belongs to another now
 
 Errors of SQLite, Kafka, gRPC and HTTP clients are mapped to this tree where they enter. A text says what, where,
@@ -92,6 +93,22 @@ class LogReadOnlyError(LogError):
 
 class UnknownTopicError(LogError):
     """A topic that the log does not have."""
+
+
+class RecordTooLargeError(LogError):
+    """A record is larger than the log takes; nothing of its unit was written.
+
+    Parameters
+    ----------
+    text : str
+        What is said.
+    limit_bytes : int
+        The limit that it is over.
+    """
+
+    def __init__(self, text: str, limit_bytes: int) -> None:
+        super().__init__(text)
+        self.limit_bytes = limit_bytes
 
 
 class FencedError(LogError):

@@ -2,39 +2,38 @@
 
 from pathlib import Path
 
-from dfml.errors import SettingsError
 from dfml.log.base import Cleanup, Commit, Log, Membership, Reader, TopicConfig
-from dfml.log.sqlite import SqliteLog
+from dfml.settings import KAFKA_SCHEME, SQLITE_SCHEME, Settings
 
 __all__ = ["Cleanup", "Commit", "Log", "Membership", "Reader", "TopicConfig", "open_log"]
 
-_SQLITE = "sqlite:///"
 
-
-def open_log(url: str, *, read_only: bool = False, durability: str = "normal") -> Log:
-    """Open the log that a URL names: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+def open_log(settings: Settings, *, read_only: bool = False) -> Log:
+    """Open the log that the settings name.
 
     Parameters
     ----------
-    url
-        What stands behind ``sqlite:///`` is the path, as it is: nothing in it is decoded.
+    settings
+        ``log`` is its URL: ``sqlite:///PATH``, where nothing in the path is decoded, or ``kafka://HOST:PORT``.
     read_only
         Open an existing log without writing to it or creating one.
-    durability
-        ``normal`` survives the death of the process, ``full`` also a power cut (an fsync a unit).
 
     Raises
     ------
     SettingsError
-        If the URL or the durability is none that is known.
+        If what the settings say of the log cannot be used.
     LogError
         If the log cannot be opened.
     """
-    path = url.removeprefix(_SQLITE)
-    if path in {url, ""}:
-        msg = f"log: got {url!r}, expected sqlite:///relative/path or sqlite:////absolute/path"
-        raise SettingsError(msg)
-    if durability not in {"normal", "full"}:
-        msg = f"durability: got {durability!r}, expected 'normal' or 'full'"
-        raise SettingsError(msg)
-    return SqliteLog(Path(path), read_only=read_only, durability="full" if durability == "full" else "normal")
+    # Each is imported where it is used: a process has one log, and the client of the other is not free.
+    if settings.log.startswith(KAFKA_SCHEME):
+        from dfml.log.kafka import KafkaLog  # noqa: PLC0415
+        from dfml.topics import Topics  # noqa: PLC0415
+
+        workers = Topics(settings.prefix, settings.namespace).workers
+        options = settings.kafka_options()
+        return KafkaLog(options, read_only=read_only, coordination=workers, delivery=settings.delivery)
+    from dfml.log.sqlite import SqliteLog  # noqa: PLC0415
+
+    path = Path(settings.log.removeprefix(SQLITE_SCHEME))
+    return SqliteLog(path, read_only=read_only, durability=settings.log_durability)

@@ -9,13 +9,17 @@ durability against a power cut beyond the implementation's own setting.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import TracebackType
 from typing import Self
 
+from dfml.errors import LogError
 from dfml.record import Append, Position, Record, TopicName, TopicPartition
+
+Settled = Callable[[Sequence[Record], LogError | None], None]
+"""Told of a unit that was sent: its records, where they are known at once, and the error that it was refused with."""
 
 
 class Cleanup(Enum):
@@ -147,9 +151,36 @@ class Log(ABC):
             If a topic or partition number does not exist; nothing is written.
         FencedError
             If a commit's generation is stale; nothing is written.
+        RecordTooLargeError
+            If a record is over the log's limit; nothing is written.
         LogUnavailableError, LogReadOnlyError
             If it cannot be written now (disk full, locked) or at all.
         """
+
+    @abstractmethod
+    def send(self, appends: Sequence[Append], commits: Sequence[Commit], settled: Settled) -> None:
+        """Write the records and commit the positions without waiting; for one thread of a process.
+
+        ``settled`` is called on the same thread once the records survive the death of the process, or with the error
+        of :meth:`append`; units are settled in the order in which they were sent. After a refused unit those sent
+        behind it are refused as well. With the records come their offsets where the log knows them then.
+
+        What is promised is less than of :meth:`append`: positions are committed no earlier than the records are
+        settled, but perhaps later, and the records of a unit may become visible one after the other.
+        """
+
+    @abstractmethod
+    def pump(self) -> None:
+        """Settle what can be settled; call it often while something is on its way."""
+
+    @abstractmethod
+    def flush(self, timeout_s: float) -> None:
+        """Wait until what was sent is settled and its positions are committed, at most so many seconds."""
+
+    @property
+    @abstractmethod
+    def n_unsettled(self) -> int:
+        """How many records were sent and are not settled."""
 
     @abstractmethod
     def reader(self) -> Reader:

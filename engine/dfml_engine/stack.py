@@ -200,6 +200,4 @@ class Stack:
 
 
 def _open(settings: Settings) -> SqliteLog:
-    log = open_log(settings.log, durability=settings.log_durability)
-    assert isinstance(log, SqliteLog)
-    return log
+    return open_log(settings)

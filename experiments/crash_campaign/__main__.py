@@ -15,6 +15,7 @@ from rich.table import Table
 from dfml.lineage.audit import audit
 from dfml.lineage.store import LineageStore
 from dfml.log import open_log
+from dfml.settings import Settings
 from dfml.spec import parse_resources
 from dfml.topics import Topics
 from dfml_engine.control import Control
@@ -54,7 +55,7 @@ def main(
 
 def _campaign(house: House, parts: list[str], n_kills: int, seed: int, n_callers: int) -> tuple[list[float], Load]:
     chance = random.Random(seed)
-    with open_log(house.log) as log:
+    with open_log(Settings(log=house.log)) as log:
         Control(log, Topics(), partitions=PARTITIONS).load(parse_resources(documents(), source="campaign"))
     for part in PARTS:
         house.start(part)

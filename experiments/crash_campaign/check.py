@@ -8,6 +8,7 @@ from dfml.inference.oip_pb2 import InferResponse
 from dfml.log import open_log
 from dfml.log.base import Log
 from dfml.record import Record, TopicName, TopicPartition
+from dfml.settings import Settings
 from dfml.topics import Topics
 from experiments.crash_campaign.pipelines import NAMES, expected
 
@@ -35,7 +36,7 @@ def check(url: str) -> Finding:
     entered: Counter[tuple[str, str]] = Counter()
     ended: Counter[tuple[str, str]] = Counter()
     wrong = 0
-    with open_log(url, read_only=True) as log:
+    with open_log(Settings(log=url), read_only=True) as log:
         for name in NAMES:
             entered.update((name, record.key.decode()) for record in _read(log, TOPICS.pipeline_inputs(name)))
             for record in _read(log, TOPICS.pipeline_outputs(name)):

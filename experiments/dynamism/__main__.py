@@ -17,6 +17,7 @@ from dfml import headers as h
 from dfml.log import open_log
 from dfml.log.base import Log
 from dfml.record import TopicPartition
+from dfml.settings import Settings
 from dfml.topics import Topics
 from dfml_engine.control import Control
 from experiments.dynamism.bystander import Caller, longest_gap_ms, percentiles
@@ -45,7 +46,7 @@ def main(
     with TemporaryDirectory(prefix="dfml-dynamism-") as name:
         documents = Path(name) / "models.yaml"
         documents.write_text("---\n".join([shared_models(), pipeline(BYSTANDER, 0), pipeline(REPLACED, 0)]))
-        with running_stack(Path(name), [documents], tap=False) as stack, open_log(stack.log) as log:
+        with running_stack(Path(name), [documents], tap=False) as stack, open_log(Settings(log=stack.log)) as log:
             _come_and_go(stack, Control(log, Topics()), pipelines, table)
             _replace(stack, log, replacements, table)
     Console().print(table)

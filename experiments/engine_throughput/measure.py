@@ -15,6 +15,7 @@ from dfml.inference.codec import encode_request, encode_response
 from dfml.log import open_log
 from dfml.log.base import Commit, Log
 from dfml.record import Append, TopicPartition
+from dfml.settings import Settings
 from dfml.spec import parse_resources
 from dfml.topics import Topics
 from dfml_engine.control import Control
@@ -49,7 +50,7 @@ def measure(operator: Operator, n_requests: int) -> Throughput:
     """
     with (
         TemporaryDirectory(prefix="dfml-throughput-") as folder,
-        open_log(f"sqlite:///{Path(folder) / 'log.db'}") as log,
+        open_log(Settings(log=f"sqlite:///{Path(folder) / 'log.db'}")) as log,
     ):
         loaded = Control(log, TOPICS).load(parse_resources(operator.document, source=operator.name))
         worker = _worker(operator, loaded)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dfml.log import Commit, Log, TopicConfig, open_log
 from dfml.record import Append, TopicName, TopicPartition
+from dfml.settings import Settings
 
 VALUE = b"v" * 200
 HEADERS = (
@@ -47,7 +48,7 @@ class Appended:
 
 def open_fresh(path: Path, partitions: int) -> Log:
     """Open a log with the topics."""
-    log = open_log(f"sqlite:///{path}")
+    log = open_log(Settings(log=f"sqlite:///{path}"))
     log.create_topics([TopicConfig(TopicName(f"t{topic}"), partitions) for topic in range(N_TOPICS)])
     return log
 

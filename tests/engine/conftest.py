@@ -223,7 +223,7 @@ class Calls:
 
     def append(self, short: str, value: bytes, key: bytes = b"foreign", headers: h.Headers = ()) -> None:
         """Write as another process would: by a log of its own."""
-        with open_log(self.stack.settings.log) as log:
+        with open_log(self.stack.settings) as log:
             log.append([Append(TOPICS.expand(short), 0, key, value, headers)])
 
 

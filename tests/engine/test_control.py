@@ -7,6 +7,7 @@ from dfml.errors import ConflictError, NotFoundError
 from dfml.log import Log, open_log
 from dfml.log.base import TopicConfig
 from dfml.record import Append, TopicPartition
+from dfml.settings import Settings
 from dfml.topics import Topics
 from dfml_engine.control import Control
 
@@ -15,7 +16,7 @@ ONE = "{steps: [{name: m}], output: {steps: [m]}}"
 
 @pytest.fixture
 def log(log_url: str) -> Iterator[Log]:
-    with open_log(log_url) as opened:
+    with open_log(Settings(log=log_url)) as opened:
         yield opened
 
 

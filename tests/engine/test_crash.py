@@ -21,6 +21,7 @@ from dfml.lineage.store import LineageStore
 from dfml.lineage.tap import Tap
 from dfml.log import Log, open_log
 from dfml.record import Position, Record, TopicPartition
+from dfml.settings import Settings
 from dfml.topics import Topics
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +140,7 @@ def is_answer(record: Record) -> bool:
 
 def audited(log_url: str, store_path: Path) -> Mapping[str, int]:
     """Return how many records met each fate, as the lineage store tells it."""
-    with open_log(log_url, read_only=True) as log, LineageStore(store_path, topics=TOPICS) as store:
+    with open_log(Settings(log=log_url), read_only=True) as log, LineageStore(store_path, topics=TOPICS) as store:
         tap = Tap(log, store, TOPICS)
         while tap.step(0.0):
             pass
@@ -159,14 +160,14 @@ async def test_a_stack_killed_under_load_answers_every_request_once_and_rightly(
     rng, first = random.Random(partitions), 0
     for _ in range(kills):
         kill_under_load(log_url, first, partitions, answers=rng.randrange(100, 900, 100))
-        with open_log(log_url, read_only=True) as log:
+        with open_log(Settings(log=log_url), read_only=True) as log:
             sent = [int(record.key) for name in PIPELINES for record in read_all(log)[f"pipeline.{name}.inputs"]]
         # The next process sends the last requests again, as callers do that were not answered.
         first = max(sent) - 60
     async with stack(partitions=partitions) as calls:
         await wait(lambda: not calls.stack.gateway.outstanding, 30)
         assert await calls.ask("chain", {"X": [-4]}, "-4") == {"OUT": [-6]}
-    with open_log(log_url, read_only=True) as log:
+    with open_log(Settings(log=log_url), read_only=True) as log:
         records = read_all(log)
     n_requests = sum(len(records[f"pipeline.{name}.inputs"]) for name in PIPELINES)
     assert n_requests > 200 * kills

@@ -8,6 +8,7 @@ from dfml.errors import LogUnavailableError
 from dfml.log import open_log
 from dfml.log.base import TopicConfig
 from dfml.record import Append, TopicName
+from dfml.settings import Settings
 from dfml_engine.loop import EventLoop
 from dfml_engine.outcome import Outcome
 
@@ -46,7 +47,7 @@ class Reader:
 
 @pytest.fixture
 def log(log_url):
-    with open_log(log_url) as opened:
+    with open_log(Settings(log=log_url)) as opened:
         opened.create_topics([TopicConfig(SLOW), TopicConfig(QUICK)])
         yield opened
 
@@ -76,7 +77,7 @@ async def test_what_another_process_wrote_to_a_topic_that_waits_is_read_later(lo
     loop.add(reader)
     loop.submit(outcome(QUICK, b"0"))
     loop.write_now()
-    with open_log(log_url) as other:
+    with open_log(Settings(log=log_url)) as other:
         other.append([Append(SLOW, 0, b"", b"foreign")])
     loop.catch_up()
     assert reader.values[SLOW] == []
@@ -93,7 +94,7 @@ async def test_nothing_more_is_read_while_the_log_refuses_what_came_of_the_recor
 ) -> None:
     loop, reader = EventLoop(log), Reader()
     loop.add(reader)
-    with open_log(log_url) as other:
+    with open_log(Settings(log=log_url)) as other:
         other.append([Append(SLOW, 0, b"", b"waits")])
     with small_files():
         loop.submit(outcome(QUICK, b"x" * 100_000))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import BadInputError, ConflictError, LogError, LogReadOnlyError
-from dfml.log.base import Commit, Log, Membership, Reader, TopicConfig
+from dfml.log.base import Commit, Log, Membership, Reader, Settled, TopicConfig
 from dfml.log.sqlite.cleaner import Cleaner
 from dfml.log.sqlite.file import Durability, connect, connect_to_read
 from dfml.log.sqlite.group import SqliteMembership
@@ -99,10 +99,30 @@ class SqliteLog(Log):
         return [record.position for record in self.write(appends, commits)]
 
     def write(self, appends: Sequence[Append], commits: Sequence[Commit] = ()) -> list[Record]:
-        """Do as :meth:`append`, and return the records as they will be read: for readers in the same process."""
+        """Do as :meth:`append`, and return the records as they will be read."""
         records = (self._writer or self._writable()).append(appends, commits)
         self._wake.notify()
         return records
+
+    def send(self, appends: Sequence[Append], commits: Sequence[Commit], settled: Settled) -> None:
+        """Write and settle at once; the records are given as they will be read, for readers in the same process."""
+        try:
+            records = self.write(appends, commits)
+        except LogError as error:
+            settled((), error)
+            return
+        settled(records, None)
+
+    def pump(self) -> None:
+        """Do nothing: what was sent is settled."""
+
+    def flush(self, timeout_s: float) -> None:
+        """Do nothing: what was sent is settled."""
+
+    @property
+    def n_unsettled(self) -> int:
+        """Return 0: what was sent is settled."""
+        return 0
 
     def reader(self) -> Reader:
         """Return a new reader with nothing assigned."""

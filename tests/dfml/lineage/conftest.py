@@ -15,6 +15,7 @@ from dfml.lineage.store import LineageStore
 from dfml.lineage.tap import Tap
 from dfml.log import Log, TopicConfig, open_log
 from dfml.record import Append, Headers, Position, TopicName
+from dfml.settings import Settings
 from dfml.spec import parse_resources
 from dfml.spec.dump import dump_resource
 from dfml.topics import Topics
@@ -154,7 +155,7 @@ def log_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def log(log_url: str) -> Iterator[Log]:
-    with open_log(log_url) as opened:
+    with open_log(Settings(log=log_url)) as opened:
         yield opened
 
 

@@ -1,13 +1,20 @@
 """The implementations that the contract's suite runs on, and what its tests share."""
 
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from dfml.log import Log, Reader, TopicConfig
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from dfml.clock import wall_clock_ms
+from dfml.log import Cleanup, Log, Reader, TopicConfig
+from dfml.log.kafka import KafkaLog
 from dfml.log.sqlite import SqliteLog
 from dfml.record import Append, Position, Record, TopicName, TopicPartition
+from dfml.settings import KafkaOptions
 
 A, B = TopicName("a"), TopicName("b")
 A0, A1, B0 = TopicPartition(A, 0), TopicPartition(A, 1), TopicPartition(B, 0)
@@ -49,7 +56,70 @@ class SqliteBackend:
         log.clean()
 
 
-BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": lambda folder: SqliteBackend(folder / "log.db")}
+class KafkaBackend:
+    """A real broker, shared with other tests: the topics of the contract's tests are deleted before each, and groups
+    begin anew with another coordination topic. Time passes for real.
+    """
+
+    TOPICS = ("a", "b", "c", "new", "none", "fresh", "short", "compact", "kept.short")
+
+    def __init__(self, servers: str) -> None:
+        self._options = KafkaOptions(servers)
+        self._coordination = f"groups-{uuid.uuid4().hex[:8]}"
+        self._admin = AdminClient({"bootstrap.servers": servers})
+        with self.open() as log:
+            log.delete_topics([TopicName(name) for name in self.TOPICS])
+
+    def open(self) -> Log:
+        return KafkaLog(self._options, coordination=self._coordination)
+
+    def now_ms(self) -> int:
+        return wall_clock_ms()
+
+    def pass_ms(self, duration_ms: int) -> None:
+        time.sleep(duration_ms / 1000)
+
+    def clean(self, log: Log) -> None:
+        """Wait until the broker has removed what it may."""
+        for config in log.topics().values():
+            place = TopicPartition(config.name, 0)
+            if config.name not in self.TOPICS:
+                continue
+            if config.cleanup is Cleanup.COMPACT:
+                n_before = len(read(log, place))
+                until(lambda place=place, n_before=n_before: self._roll_and_count(log, place) < n_before)
+            elif config.retention_ms is not None:
+                kept_ms = config.retention_ms
+                until(lambda place=place, kept_ms=kept_ms: self._is_clean(log, place, kept_ms))
+
+    def _roll_and_count(self, log: Log, place: TopicPartition) -> int:
+        self._roll(place.topic)
+        return len(read(log, place))
+
+    @staticmethod
+    def _is_clean(log: Log, place: TopicPartition, kept_ms: int) -> bool:
+        return log.beginning([place]) == log.offsets_at([place], wall_clock_ms() - kept_ms)
+
+    def _roll(self, topic: str) -> None:
+        """Begin a new segment, because the newest is never compacted: by a record that is never committed."""
+        short = ConfigEntry("segment.ms", "50", incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[short])
+        self._admin.incremental_alter_configs([resource])[resource].result()
+        time.sleep(0.2)
+        producer = Producer({"bootstrap.servers": self._options.brokers, "transactional.id": uuid.uuid4().hex})
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.produce(topic, b"", b"roll", partition=0)
+        producer.flush()
+        producer.abort_transaction()
+
+
+def make_backend(kind: str, folder: Path, kafka_servers: Callable[[], str]) -> Backend:
+    """Make a backend of a kind; a broker is asked for only where one is needed."""
+    return SqliteBackend(folder / "log.db") if kind == "sqlite" else KafkaBackend(kafka_servers())
+
+
+BACKENDS = ("sqlite", "kafka")
 
 
 def make_sqlite(path: Path) -> SqliteLog:

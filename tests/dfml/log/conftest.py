@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from dfml.log import Log
-from tests.dfml.log.backends import BACKENDS, Backend
+from tests.dfml.log.backends import BACKENDS, Backend, make_backend
 
 
-@pytest.fixture(params=list(BACKENDS))
+@pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    return BACKENDS[request.param](tmp_path)
+    return make_backend(
+        request.param, tmp_path, lambda: request.getfixturevalue("kafka_address").removeprefix("kafka://")
+    )
 
 
 @pytest.fixture

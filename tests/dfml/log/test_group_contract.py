@@ -154,8 +154,8 @@ def test_a_generation_from_before_the_member_came_is_stale(log: Log, other: Log)
     settle(log.join("g", N_PARTITIONS))
     late = other.join("g", N_PARTITIONS)
     with pytest.raises(FencedError, match="may not commit"):
-        log.append([], [Commit("g", {}, late.member, late.generation - 1)])
-    log.append([], [Commit("g", {}, late.member, late.generation)])
+        other.append([], [Commit("g", {}, late.member, late.generation - 1)])
+    other.append([], [Commit("g", {}, late.member, late.generation)])
 
 
 def test_without_a_generation_no_membership_is_needed(log: Log) -> None:

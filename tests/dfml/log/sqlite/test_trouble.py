@@ -55,7 +55,8 @@ class TestAnotherUser:
 class TestCrashes:
     WRITE_PAIRS = """if True:
         import os, sys; from dfml.log import Commit, open_log; from dfml.record import Append, TopicPartition
-        log = open_log('sqlite:///' + sys.argv[1])
+        from dfml.settings import Settings
+        log = open_log(Settings(log='sqlite:///' + sys.argv[1]))
         for number in range(int(sys.argv[2]), 10**9):
             value = b'%d' % number
             log.append([Append('a', 0, b'k', value), Append('a', 1, b'k', value)],

@@ -1,0 +1,267 @@
+"""Which topics a cluster has, how they are kept, and offsets: what the log answers about itself."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeVar
+
+from confluent_kafka import OFFSET_END, Consumer, IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaPlace
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from dfml.errors import BadInputError, ConflictError, LogError, LogUnavailableError, UnknownTopicError
+from dfml.log.base import Cleanup, TopicConfig
+from dfml.log.kafka.client import Clients
+from dfml.log.kafka.errors import translate, translated
+from dfml.record import Position, TopicName, TopicPartition
+from dfml.settings.kafka import KafkaOptions
+
+ANSWER_S = 10.0
+"""How long a question may take: less than a caller's usual deadline."""
+SETTLE_S = 10.0
+"""How long topics that were made or deleted may take to be seen everywhere."""
+LOOK_AGAIN_S = 0.02
+TOPICS_AT_ONCE = 100
+SEGMENTS_IN_RETENTION = 10
+"""Records go a segment at a time: so many of them to a retention, for a tenth more than was asked."""
+SHORTEST_SEGMENT_MS = 1_000
+LONGEST_SEGMENT_MS = 7 * 24 * 3_600_000
+
+_T = TypeVar("_T")
+_Offsets = dict[TopicPartition, int]
+
+
+class Catalogue:
+    """Questions to a cluster, from any thread."""
+
+    def __init__(self, clients: Clients, options: KafkaOptions) -> None:
+        self._admin = AdminClient(clients.admin())
+        self._times = Consumer(clients.reader())
+        self._options = options
+        self._configs: dict[TopicName, TopicConfig] = {}
+        self._known: dict[str, int] = {}
+
+    # -- topics -------------------------------------------------------------------------------------------------------
+
+    def topics(self) -> dict[TopicName, TopicConfig]:
+        """Return every topic but Kafka's own; how a topic is kept is asked once."""
+        known = self._look()
+        self._configs = {
+            name: config for name, config in self._configs.items() if name in known and config.partitions == known[name]
+        }
+        new = [TopicName(name) for name in known if name not in self._configs]
+        if new:
+            self._ask_configs(new, known)
+        return {name: self._configs[name] for name in known if name in self._configs}  # type: ignore[index]
+
+    def create(self, configs: Iterable[TopicConfig]) -> None:
+        """Create the topics that do not exist yet, and wait until they are there for everybody."""
+        asked = {config.name: config for config in configs}
+        known = self._look()
+        new = [config for config in asked.values() if self._is_new(config, known)]
+        for at in range(0, len(new), TOPICS_AT_ONCE):
+            self._create_some(new[at : at + TOPICS_AT_ONCE])
+        self._configs.update({config.name: config for config in new})
+
+    def delete(self, names: Iterable[TopicName]) -> None:
+        """Delete topics and wait until they are gone; unknown ones are ignored."""
+        known = self._look()
+        gone = [name for name in names if name in known]
+        if not gone:
+            return
+        for name, future in self._admin.delete_topics(gone, operation_timeout=ANSWER_S).items():
+            _result(future.result, f"delete topic {name!r} (right: Delete)", KafkaError.UNKNOWN_TOPIC_OR_PART)
+        for name in gone:
+            self._configs.pop(name, None)
+        self._wait(lambda: not set(gone) & self._look().keys(), f"topics {gone} to be gone")
+
+    def check(self, places: Iterable[TopicPartition]) -> None:
+        """Find out whether the topic partitions exist; those known from before are not asked about again.
+
+        Raises
+        ------
+        UnknownTopicError
+            If one does not.
+        """
+        if all(place.partition < self._known.get(place.topic, 0) for place in places):
+            return
+        self._look()
+        for place in places:
+            n_partitions = self._known.get(place.topic)
+            if n_partitions is None:
+                msg = f"topic {place.topic!r} does not exist; create it first"
+                raise UnknownTopicError(msg)
+            if place.partition >= n_partitions:
+                msg = f"{place} does not exist: topic {place.topic!r} has {n_partitions} partition numbers, from 0"
+                raise UnknownTopicError(msg)
+
+    def forget(self) -> None:
+        """Ask anew at the next check: a topic turned out to be gone."""
+        self._known = {}
+
+    def _look(self) -> dict[str, int]:
+        with translated(f"list the topics of {self._options.brokers}"):
+            listed = self._admin.list_topics(timeout=ANSWER_S).topics
+        # A topic that is being made or deleted is listed with an error, or without partitions.
+        self._known = {
+            name: len(topic.partitions)
+            for name, topic in listed.items()
+            if topic.error is None and topic.partitions and not name.startswith("__")
+        }
+        return self._known
+
+    def _is_new(self, config: TopicConfig, known: Mapping[str, int]) -> bool:
+        if config.partitions < 1:
+            msg = f"topic {config.name!r}: got {config.partitions} partitions, expected at least 1"
+            raise BadInputError(msg)
+        there = known.get(config.name)
+        if there is not None and there != config.partitions:
+            msg = (
+                f"topic {config.name!r} exists with {there} partitions, expected {config.partitions};"
+                " delete it first or ask for as many as it has"
+            )
+            raise ConflictError(msg)
+        return there is None
+
+    def _create_some(self, configs: Collection[TopicConfig]) -> None:
+        asked = [
+            NewTopic(config.name, config.partitions, self._options.replication, config=self._kept(config))
+            for config in configs
+        ]
+        for name, future in self._admin.create_topics(asked, operation_timeout=ANSWER_S).items():
+            doing = f"create topic {name!r} with {self._options.replication} replicas (right: Create)"
+            _result(future.result, doing, KafkaError.TOPIC_ALREADY_EXISTS)
+        wanted = {config.name for config in configs}
+        self._wait(lambda: wanted <= self._look().keys(), f"topics {sorted(wanted)} to be made")
+        # Listed is not led: only a partition that says where it ends can be written and read.
+        self.end(TopicPartition(config.name, number) for config in configs for number in range(config.partitions))
+
+    def _kept(self, config: TopicConfig) -> dict[str, str]:
+        kept = {
+            "cleanup.policy": config.cleanup.value,
+            "retention.ms": str(-1 if config.retention_ms is None else config.retention_ms),
+            "max.message.bytes": str(self._options.max_record_bytes),
+        }
+        if config.retention_ms is not None:
+            share = config.retention_ms // SEGMENTS_IN_RETENTION
+            kept["segment.ms"] = str(min(max(share, SHORTEST_SEGMENT_MS), LONGEST_SEGMENT_MS))
+        return kept
+
+    def _ask_configs(self, names: Collection[TopicName], known: Mapping[str, int]) -> None:
+        asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        for resource, future in self._admin.describe_configs(asked, request_timeout=ANSWER_S).items():
+            name = TopicName(resource.name)
+            doing = f"ask how topic {name!r} is kept (right: DescribeConfigs)"
+            found = _result(future.result, doing, KafkaError.UNKNOWN_TOPIC_OR_PART)
+            if found is not None:
+                values = {key: entry.value for key, entry in found.items()}
+                self._configs[name] = _config_of(name, known[name], values)
+
+    @staticmethod
+    def _wait(condition: Callable[[], bool], what: str) -> None:
+        until_s = time.monotonic() + SETTLE_S
+        while not condition():
+            if time.monotonic() > until_s:
+                msg = f"waited {SETTLE_S:g} s for {what}; is the cluster in order?"
+                raise LogUnavailableError(msg)
+            time.sleep(LOOK_AGAIN_S)
+
+    # -- offsets ------------------------------------------------------------------------------------------------------
+
+    def beginning(self, partitions: Iterable[TopicPartition]) -> _Offsets:
+        """Return the offset of the oldest record kept, or the end."""
+        return self._list_offsets(partitions, OffsetSpec.earliest())
+
+    def end(self, partitions: Iterable[TopicPartition]) -> _Offsets:
+        """Return the offset behind the last record that was committed."""
+        return self._list_offsets(partitions, OffsetSpec.latest())
+
+    def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> _Offsets:
+        """Return the offset of the first record of that time or later, or the end."""
+        places = list(partitions)
+        self.check(places)
+        if not places:
+            return {}
+        asked = [KafkaPlace(place.topic, place.partition, max(timestamp_ms, 0)) for place in places]
+        with translated(f"ask for offsets by time of {len(asked)} topic partitions (right: Describe)"):
+            answers = self._times.offsets_for_times(asked, ANSWER_S)
+        found = {TopicPartition(TopicName(each.topic), each.partition): each.offset for each in answers}
+        behind = [place for place, offset in found.items() if offset in {OFFSET_END, -1}]
+        return found | self.end(behind)
+
+    def wait_for(self, positions: Iterable[Position]) -> None:
+        """Wait until these records can be read: a transaction's markers are written after its commit has returned."""
+        last: _Offsets = {}
+        for position in positions:
+            place = TopicPartition(position.topic, position.partition)
+            last[place] = max(position.offset, last.get(place, 0))
+        self._wait(lambda: all(end > last[place] for place, end in self.end(last).items()), "a unit to become visible")
+
+    def _list_offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> _Offsets:
+        places = list(partitions)
+        self.check(places)
+        if not places:
+            return {}
+        asked = {KafkaPlace(place.topic, place.partition): spec for place in places}
+        until_s = time.monotonic() + ANSWER_S
+        found: _Offsets = {}
+        while asked:
+            left = self._ask_offsets(asked, found)
+            if left and time.monotonic() > until_s:
+                raise next(iter(left.values()))
+            asked = {each: spec for each in left}
+            time.sleep(LOOK_AGAIN_S if left else 0)
+        return found
+
+    def _ask_offsets(self, asked: Mapping[KafkaPlace, OffsetSpec], found: _Offsets) -> dict[KafkaPlace, LogError]:
+        """Ask once; return those that have no answer yet: a partition that was just made has no leader for a moment."""
+        futures = self._admin.list_offsets(
+            dict(asked), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_S
+        )
+        left: dict[KafkaPlace, LogError] = {}
+        for each, future in futures.items():
+            place = TopicPartition(TopicName(each.topic), each.partition)
+            try:
+                found[place] = int(future.result().offset)
+            except KafkaException as error:
+                failure = translate(error.args[0], f"ask for an offset of {place} (right: Describe)")
+                if not isinstance(failure, LogUnavailableError):
+                    raise failure from error
+                left[each] = failure
+        return left
+
+    # -- groups -------------------------------------------------------------------------------------------------------
+
+    def assigned_topics(self, group: str) -> dict[TopicName, int]:
+        """Return the topics that members of a group are assigned partitions of now, and how many members."""
+        futures = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_S)
+        found = _result(
+            futures[group].result, f"describe group {group!r} (right: Describe)", KafkaError.GROUP_ID_NOT_FOUND
+        )
+        counts: dict[TopicName, int] = {}
+        for member in found.members if found is not None else ():
+            for name in {place.topic for place in member.assignment.topic_partitions}:
+                counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    def close(self) -> None:
+        """Release the clients."""
+        self._times.close()
+
+
+def _result(result: Callable[[], _T], doing: str, *expected: int) -> _T | None:
+    """Return what a future brings; None for an error that is no surprise."""
+    try:
+        return result()
+    except KafkaException as error:
+        found: KafkaError = error.args[0]
+        if found.code() in expected:
+            return None
+        raise translate(found, doing) from error
+
+
+def _config_of(name: TopicName, n_partitions: int, values: Mapping[str, str]) -> TopicConfig:
+    compacted = "compact" in values.get("cleanup.policy", "")
+    retention_ms = int(values.get("retention.ms", -1))
+    return TopicConfig(
+        name, n_partitions, None if retention_ms < 0 else retention_ms, Cleanup.COMPACT if compacted else Cleanup.DELETE
+    )

@@ -1,0 +1,130 @@
+"""What every client of a cluster is told: librdkafka's properties for each use.
+
+Each number that is not librdkafka's own says why it stands here.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError
+
+from dfml.settings.kafka import KafkaOptions
+
+Property = str | int | bool | float
+Properties = dict[str, object]
+
+client_logger = logging.getLogger("dfml.log.kafka.client")
+
+RETRY_BACKOFF_MS = 5
+"""librdkafka's 100 makes each of several transactions in a row wait 100 ms for the markers of the one before."""
+RECONNECT_MAX_MS = 1_000
+"""A broker that comes back is noticed within a second; librdkafka's 10 s would outlast a session."""
+FETCH_BACKOFF_MS = 5
+"""How long a full local queue keeps the next fetch waiting; librdkafka's second empties the queue meanwhile."""
+QUEUED_KBYTES = 16_384
+"""Read ahead for one consumer; librdkafka's 64 MB for each would be most of a process's memory."""
+QUEUED_RECORDS = 20_000
+HEARTBEAT_MS = 500
+"""Members learn of a rebalance from the answer to a heartbeat, and a handover takes two rebalances."""
+UNSENT_RECORDS = 1_000_000
+"""The loop stops reading long before so many records wait for a broker; the bound must never be met."""
+
+
+class Health:
+    """What the clients' background threads report of the connection; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._reason = ""
+        self._code: int | None = None
+        self._at_s = 0.0
+
+    def note(self, error: KafkaError) -> None:
+        """Keep an error that a client reports; that all brokers are down says less than why."""
+        with self._guard:
+            if error.code() != KafkaError._ALL_BROKERS_DOWN or not self._reason:
+                self._reason, self._code = error.str(), error.code()
+            self._at_s = time.monotonic()
+
+    def last(self) -> tuple[str, int | None]:
+        """Return the last error's text and code, or an empty text."""
+        with self._guard:
+            return self._reason, self._code
+
+
+class Clients:
+    """Makes the properties of a cluster's clients."""
+
+    def __init__(self, options: KafkaOptions, health: Health) -> None:
+        self._options = options
+        self._health = health
+
+    def admin(self) -> Properties:
+        """Return the properties of an admin client."""
+        return self._common()
+
+    def reader(self) -> Properties:
+        """Return the properties of a consumer with partitions assigned by hand: only what was committed is read."""
+        return self._consumer("dfml-readers-never-commit") | {
+            "enable.partition.eof": True,
+            "fetch.queue.backoff.ms": FETCH_BACKOFF_MS,
+            "queued.max.messages.kbytes": QUEUED_KBYTES,
+            "queued.min.messages": QUEUED_RECORDS,
+        }
+
+    def positions(self, group: str) -> Properties:
+        """Return the properties of a consumer that only asks for a group's committed positions."""
+        return self._consumer(group)
+
+    def member(self, group: str, session_timeout_ms: int, on_commit: Callable[..., None]) -> Properties:
+        """Return the properties of a group's member; it must be polled within the session's time-out."""
+        return self._consumer(group) | {
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": session_timeout_ms,
+            "max.poll.interval.ms": session_timeout_ms,
+            "heartbeat.interval.ms": HEARTBEAT_MS,
+            "on_commit": on_commit,
+        }
+
+    def producer(self) -> Properties:
+        """Return the properties of a producer whose records are on the log once, in order, however long it takes."""
+        return self._common() | {
+            "enable.idempotence": True,
+            "linger.ms": 0,
+            "message.timeout.ms": 0,
+            "message.max.bytes": self._options.max_record_bytes,
+            "queue.buffering.max.messages": UNSENT_RECORDS,
+        }
+
+    def transactional(self, transactional_id: str, timeout_ms: int) -> Properties:
+        """Return the properties of a producer of transactions; no record outlives its transaction."""
+        return self.producer() | {
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": timeout_ms,
+            "message.timeout.ms": timeout_ms,
+        }
+
+    def _consumer(self, group: str) -> Properties:
+        return self._common() | {
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # A position that is gone (retention) or unknown begins at the beginning: what is read twice is
+            # recognised, what is passed over is lost.
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "allow.auto.create.topics": False,
+        }
+
+    def _common(self) -> Properties:
+        return {
+            "client.id": "dfml",
+            "retry.backoff.ms": RETRY_BACKOFF_MS,
+            "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+            **self._options.properties,
+            "bootstrap.servers": self._options.brokers,
+            "error_cb": self._health.note,
+            "logger": client_logger,
+        }

@@ -1,0 +1,68 @@
+"""Kafka's errors as ours, with what to do about them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import KafkaError, KafkaException
+
+from dfml.errors import FencedError, LogError, LogReadOnlyError, LogUnavailableError, UnknownTopicError
+
+UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+FENCED = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError._FENCED,
+        KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError._ASSIGNMENT_LOST,
+    }
+)
+REFUSED = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
+PERMANENT = frozenset(
+    {
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_CONFIG,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError._INVALID_ARG,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+    }
+)
+
+
+def translate(error: KafkaError, doing: str) -> LogError:
+    """Return our error for one of Kafka's; ``doing`` says what was tried, on what, and the right that it needs."""
+    said = f"{doing}: {error.str()}"
+    code = error.code()
+    if code in UNKNOWN:
+        return UnknownTopicError(f"{doing}: the topic or partition number does not exist ({error.str()})")
+    if code in FENCED:
+        return FencedError(f"{said}; this member was replaced and may not commit, join again")
+    if code in REFUSED:
+        return LogReadOnlyError(f"{said}; the cluster's administrator must grant the user that right (an ACL)")
+    if code in LOGIN:
+        return LogError(f"{said}; look at security.protocol, sasl.* and ssl.* in the setting kafka")
+    if code in PERMANENT:
+        return LogError(said)
+    return LogUnavailableError(said)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Let Kafka's exceptions leave as ours."""
+    try:
+        yield
+    except KafkaException as error:
+        raise translate(error.args[0], doing) from error

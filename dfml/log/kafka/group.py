@@ -1,0 +1,233 @@
+"""Group membership on Kafka: partition numbers of one small topic stand for those of all.
+
+Members subscribe to the coordination topic, which has a partition for each number and never a record; the broker's
+assignment of it says who owns which numbers. The data topics are assigned by hand, so loading a pipeline rebalances
+nobody (architecture, law 2). Positions are committed through the member's consumer, which the broker refuses once the
+member was replaced.
+"""
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaPlace
+
+from dfml.errors import FencedError, LogUnavailableError
+from dfml.log.base import Membership
+from dfml.log.kafka.client import Clients, client_logger
+from dfml.log.kafka.errors import FENCED, REFUSED, translate
+from dfml.record import TopicName, TopicPartition
+
+ENTER_S = 2.0
+"""How long the construction waits for the group to take the member in; it goes on by itself at the polls that follow.
+Others are waited for up to their session's time-out, so it may take longer than anybody should be kept waiting."""
+POLL_S = 0.02
+EVENTS_AT_ONCE = 10
+_MAGIC = b"CGMDv2:"
+
+
+class KafkaMembership(Membership):
+    """A place in a group; entering it is the construction.
+
+    Parameters
+    ----------
+    clients : Clients
+        Makes the consumer.
+    group, topic : str
+        The group, and the coordination topic whose partitions are shared.
+    session_timeout_ms : int
+        How long the member may be silent.
+    before_release : callable
+        Called with partition numbers that will be another's when it returns: their positions must be committed.
+
+    Raises
+    ------
+    LogError
+        If the broker refuses the member.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        group: str,
+        topic: TopicName,
+        session_timeout_ms: int,
+        before_release: Callable[["KafkaMembership", frozenset[int]], None],
+    ) -> None:
+        self.group = group
+        self._before_release = before_release
+        self._owned: set[int] = set()
+        self._fenced = ""
+        self._closed = False
+        self._is_in = False
+        self._refused: KafkaError | None = None
+        self.commit_failed = False
+        self._consumer = Consumer(clients.member(group, session_timeout_ms, self._committed), logger=client_logger)
+        self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._joined_generation = self._generation = 0
+        self._enter()
+
+    def _enter(self) -> None:
+        until_s = time.monotonic() + ENTER_S
+        while not self._is_in and time.monotonic() < until_s:
+            self._serve(POLL_S)
+            if self._refused is not None:
+                self.close()
+                raise translate(self._refused, f"join group {self.group!r} (right: Read on the group)")
+        self._learn_generation()
+
+    def _learn_generation(self) -> None:
+        found = _generation_of(self._consumer.consumer_group_metadata())
+        if found > 0:
+            self._joined_generation = self._joined_generation or found
+            self._generation = max(self._generation, found)
+
+    # -- the contract -------------------------------------------------------------------------------------------------
+
+    @property
+    def member(self) -> str:
+        """The member's own name, unique in the group."""
+        return self._member
+
+    @property
+    def generation(self) -> int:
+        """The generation the member last learnt of."""
+        return self._generation
+
+    def poll(self) -> frozenset[int]:
+        """Show that the member lives and return the partition numbers it owns now."""
+        self._check_alive()
+        self._serve(0)
+        self._check_alive()
+        self._learn_generation()
+        return frozenset(self._owned)
+
+    def leave(self) -> None:
+        """Hand the owned partition numbers over at once; leaving again does nothing."""
+        if not self._fenced:
+            self._before_release(self, frozenset(self._owned))
+            self._fenced = "has left"
+        self.close()
+
+    def close(self) -> None:
+        """Release the consumer, which leaves the group without committing anything."""
+        if not self._closed:
+            self._closed = True
+            self._owned.clear()
+            self._consumer.close()
+
+    # -- positions ----------------------------------------------------------------------------------------------------
+
+    def check(self, member: str, generation: int | None) -> None:
+        """Find out whether a commit of this member and generation may be made.
+
+        Raises
+        ------
+        FencedError
+            If not.
+        """
+        if self._fenced or member != self._member or generation is None or generation < self._joined_generation:
+            raise may_not_commit(self.group, member, generation)
+
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
+        """Commit positions, waiting for it or not; what goes wrong later is told by :meth:`poll`.
+
+        Raises
+        ------
+        FencedError
+            If the member was replaced.
+        LogError
+            If it was waited for and failed.
+        """
+        self.metadata()
+        places = [KafkaPlace(place.topic, place.partition, offset) for place, offset in offsets.items()]
+        try:
+            self._consumer.commit(offsets=places, asynchronous=not wait)
+        except KafkaException as error:
+            raise self._commit_error(error.args[0]) from error
+
+    def metadata(self) -> bytes:
+        """Return what a transaction commits positions by.
+
+        A client that was thrown out forgets who it was, and the broker takes commits of nobody in particular: they
+        must not get there.
+
+        Raises
+        ------
+        FencedError
+            If the member was replaced.
+        """
+        found: bytes = b"" if self._closed else self._consumer.consumer_group_metadata()
+        if self._fenced or _generation_of(found) < max(self._joined_generation, 1):
+            raise may_not_commit(self.group, self._member, self._generation)
+        return found
+
+    def _commit_error(self, error: KafkaError) -> Exception:
+        found = translate(error, f"commit positions of group {self.group!r}")
+        if error.code() in FENCED:
+            self._fenced = "was away too long"
+        return found
+
+    def _committed(self, error: KafkaError | None, _places: Collection[KafkaPlace]) -> None:
+        if error is not None:
+            self.commit_failed = True
+            if error.code() in FENCED:
+                self._fenced = "was away too long"
+
+    # -- rebalances ---------------------------------------------------------------------------------------------------
+
+    def _serve(self, timeout_s: float) -> None:
+        """Let the client call back; the coordination topic has no records, so only errors come."""
+        for message in self._consumer.consume(1, timeout_s) + self._consumer.consume(EVENTS_AT_ONCE, 0):
+            error = message.error()
+            if error is None:
+                continue
+            if error.code() in FENCED:
+                self._fenced = "was away too long"
+            elif error.code() in REFUSED:
+                self._refused = error
+
+    def _assigned(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
+        self._is_in = True
+        self._owned |= {place.partition for place in places}
+
+    def _revoked(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
+        lost = frozenset(place.partition for place in places)
+        self._before_release(self, lost)
+        self._owned -= lost
+
+    def _lost(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
+        self._owned.clear()
+        if places:
+            self._fenced = "was away too long"
+
+    def _check_alive(self) -> None:
+        if self._fenced:
+            self.close()
+            msg = f"group {self.group!r}: member {self._member!r} {self._fenced}; join again"
+            raise FencedError(msg)
+
+
+def may_not_commit(group: str, member: str, generation: int | None) -> FencedError:
+    """Make the error for a commit by somebody who is no member of the group, or not any more."""
+    return FencedError(f"group {group!r}: member {member!r} of generation {generation} may not commit; join again")
+
+
+def _generation_of(metadata: bytes) -> int:
+    """Read the generation from a group's metadata as librdkafka serialises it; -1 outside of the group.
+
+    Raises
+    ------
+    LogUnavailableError
+        If this version of librdkafka writes it otherwise.
+    """
+    if not metadata:
+        return -1
+    if not metadata.startswith(_MAGIC):
+        msg = f"librdkafka's group metadata begin with {metadata[:7]!r}, expected {_MAGIC!r}; use confluent-kafka 2.16"
+        raise LogUnavailableError(msg)
+    return int.from_bytes(metadata[len(_MAGIC) : len(_MAGIC) + 4], "little", signed=True)

@@ -1,0 +1,261 @@
+"""The log on a Kafka cluster, as one process sees it."""
+
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as KafkaPlace
+
+from dfml.clock import Clock, wall_clock_ms
+from dfml.errors import ConflictError, LogError, LogReadOnlyError
+from dfml.log.base import Cleanup, Commit, Log, Membership, Reader, Settled, TopicConfig
+from dfml.log.kafka.catalogue import ANSWER_S, Catalogue
+from dfml.log.kafka.client import Clients, Health, client_logger
+from dfml.log.kafka.errors import translated
+from dfml.log.kafka.group import KafkaMembership, may_not_commit
+from dfml.log.kafka.positions import PendingPositions
+from dfml.log.kafka.reader import KafkaReader
+from dfml.log.kafka.sender import Sender
+from dfml.log.kafka.transactions import Encoding, Transactions, simple_metadata
+from dfml.record import Append, Position, TopicName, TopicPartition
+from dfml.settings import Delivery, KafkaOptions
+
+COORDINATION = "dfml.groups"
+"""What coordination topics are called where nobody says otherwise; their partition count stands behind it."""
+RELEASE_S = 2.0
+"""How long a member that gives partition numbers up waits for its last records to be acknowledged: less than others
+wait for it."""
+
+
+class KafkaLog(Log):
+    """A log on the cluster that ``options`` name.
+
+    Parameters
+    ----------
+    options : KafkaOptions
+        The brokers, and how records are kept.
+    read_only : bool
+        Never write, nor join a group.
+    coordination : str
+        The first words of the topics that members share; the partition count comes behind.
+    delivery : str
+        How :meth:`send` writes: ``identity`` records first and their positions later, ``transactional`` as one.
+    clock : Clock
+        Stamps records, milliseconds since the epoch.
+
+    Raises
+    ------
+    LogUnavailableError
+        If no broker answers in ``ANSWER_S`` seconds.
+    LogError
+        If the brokers refuse the login.
+    """
+
+    def __init__(
+        self,
+        options: KafkaOptions,
+        *,
+        read_only: bool = False,
+        coordination: str = COORDINATION,
+        delivery: Delivery = "identity",
+        clock: Clock = wall_clock_ms,
+    ) -> None:
+        self._options = options
+        self._read_only = read_only
+        self._coordination = coordination
+        self._closed = False
+        self._guard = threading.Lock()
+        self._health = Health()
+        self._clients = Clients(options, self._health)
+        self._catalogue = Catalogue(self._clients, options)
+        self._memberships: dict[str, KafkaMembership] = {}
+        self._readers: weakref.WeakSet[KafkaReader] = weakref.WeakSet()
+        self._askers: dict[str, Consumer] = {}
+        self._simple: dict[str, bytes] = {}
+        self._compacted: frozenset[TopicName] = frozenset()
+        self._encoding = Encoding(clock, self._is_compacted)
+        self._transactions = Transactions(self._clients, self._encoding, self._metadata)
+        self._positions = PendingPositions(self._memberships)
+        self._sender: Sender | None = None
+        self.topics()
+
+    # -- topics -------------------------------------------------------------------------------------------------------
+
+    def create_topics(self, configs: Iterable[TopicConfig]) -> None:
+        """Create the topics that do not exist yet."""
+        self._check_open(writing=True)
+        self._catalogue.create(configs)
+        self.topics()
+
+    def delete_topics(self, names: Iterable[TopicName]) -> None:
+        """Delete topics with their records and committed positions; unknown ones are ignored."""
+        self._check_open(writing=True)
+        self._catalogue.delete(names)
+
+    def topics(self) -> dict[TopicName, TopicConfig]:
+        """Return every topic of the cluster but Kafka's own and those that groups share."""
+        self._check_open()
+        found = self._catalogue.topics()
+        self._compacted = frozenset(name for name, config in found.items() if config.cleanup is Cleanup.COMPACT)
+        return {name: config for name, config in found.items() if not name.startswith(f"{self._coordination}.")}
+
+    def _is_compacted(self, topic: TopicName) -> bool:
+        return topic in self._compacted
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def append(self, appends: Sequence[Append], commits: Sequence[Commit] = ()) -> list[Position]:
+        """Write the records and commit the positions in one transaction; return the records' positions in order."""
+        self._check_open(writing=True)
+        self._check_places(appends, commits)
+        for commit in commits:
+            self._metadata(commit)
+        if not appends and not any(commit.offsets for commit in commits):
+            return []
+        positions = self._transactions.write(appends, commits)
+        self._catalogue.wait_for(positions)
+        return positions
+
+    def send(self, appends: Sequence[Append], commits: Sequence[Commit], settled: Settled) -> None:
+        """Send the records; commit the positions once they are acknowledged."""
+        self._check_open(writing=True)
+        try:
+            self._check_places(appends, commits)
+            for commit in commits:
+                self._metadata(commit)
+            self._start_sender().send(appends, commits, settled)
+        except LogError as error:
+            settled((), error)
+
+    def pump(self) -> None:
+        """Settle what has been acknowledged."""
+        if self._sender is not None:
+            self._sender.pump()
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until everything sent is settled, at most so long, and commit the positions."""
+        if self._sender is not None:
+            self._sender.flush(timeout_s)
+
+    @property
+    def n_unsettled(self) -> int:
+        """How many records were sent and are not acknowledged."""
+        return 0 if self._sender is None else self._sender.n_unsettled
+
+    def _start_sender(self) -> Sender:
+        if self._sender is None:
+            self._sender = Sender(self._clients, self._encoding, self._positions, self._options.max_record_bytes)
+        return self._sender
+
+    def _check_places(self, appends: Sequence[Append], commits: Sequence[Commit]) -> None:
+        places = {TopicPartition(append.topic, append.partition) for append in appends}
+        for commit in commits:
+            places.update(commit.offsets)
+        self._catalogue.check(places)
+
+    def _metadata(self, commit: Commit) -> bytes:
+        """Return what the positions are committed by, or find out that they may not be."""
+        if commit.generation is None:
+            if commit.group not in self._simple:
+                self._simple[commit.group] = simple_metadata(self._clients, commit.group)
+            return self._simple[commit.group]
+        membership = self._memberships.get(commit.member)
+        if membership is None or membership.group != commit.group:
+            raise may_not_commit(commit.group, commit.member, commit.generation)
+        membership.check(commit.member, commit.generation)
+        return membership.metadata()
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def reader(self) -> Reader:
+        """Return a new reader with nothing assigned."""
+        self._check_open()
+        reader = KafkaReader(self._clients, self._catalogue, lambda: self._closed)
+        self._readers.add(reader)
+        return reader
+
+    def beginning(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset of the oldest record kept (the end when there is none)."""
+        self._check_open()
+        return self._catalogue.beginning(partitions)
+
+    def end(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset that the next record will have at least."""
+        self._check_open()
+        return self._catalogue.end(partitions)
+
+    def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
+        """Return the offset of the first record appended at that time or later (the end when there is none)."""
+        self._check_open()
+        return self._catalogue.offsets_at(partitions, timestamp_ms)
+
+    # -- groups -------------------------------------------------------------------------------------------------------
+
+    def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the committed positions; topic partitions without one are left out."""
+        self._check_open()
+        places = [KafkaPlace(place.topic, place.partition) for place in partitions]
+        if not places:
+            return {}
+        with self._guard, translated(f"ask for the positions of group {group!r} (right: Read on the group)"):
+            asker = self._askers.get(group)
+            if asker is None:
+                asker = self._askers[group] = Consumer(self._clients.positions(group), logger=client_logger)
+            answers = asker.committed(places, ANSWER_S)
+        return {
+            TopicPartition(TopicName(each.topic), each.partition): each.offset for each in answers if each.offset >= 0
+        }
+
+    def join(self, group: str, partitions: int, *, session_timeout_ms: int = 6000) -> Membership:
+        """Become a member of a group that shares the partition numbers 0 to ``partitions - 1``."""
+        self._check_open(writing=True)
+        topic = TopicName(f"{self._coordination}.{partitions}")
+        self._catalogue.create([TopicConfig(topic, partitions)])
+        self._check_group(group, topic, partitions)
+        membership = KafkaMembership(self._clients, group, topic, session_timeout_ms, self._release)
+        self._memberships[membership.member] = membership
+        return membership
+
+    def _check_group(self, group: str, topic: TopicName, partitions: int) -> None:
+        """Refuse to share a group with members that live and share another count."""
+        for other, n_members in self._catalogue.assigned_topics(group).items():
+            if other != topic and other.startswith(f"{self._coordination}."):
+                count = other.rpartition(".")[2]
+                msg = (
+                    f"group {group!r} shares {count} partition numbers among {n_members} members,"
+                    f" expected {partitions}; stop them first or use their count"
+                )
+                raise ConflictError(msg)
+
+    def _release(self, membership: KafkaMembership, numbers: frozenset[int]) -> None:
+        """Let nothing of these numbers be unacknowledged or uncommitted when their next owner takes them up."""
+        self.flush(RELEASE_S)
+        self._positions.forget(membership.member, numbers)
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Release everything, readers too; further calls raise :class:`~dfml.errors.LogError`."""
+        if self._closed:
+            return
+        self.flush(RELEASE_S)
+        self._closed = True
+        for membership in self._memberships.values():
+            membership.close()
+        for reader in list(self._readers):
+            reader.close()
+        for asker in self._askers.values():
+            asker.close()
+        if self._sender is not None:
+            self._sender.close()
+        self._transactions.close()
+        self._catalogue.close()
+
+    def _check_open(self, *, writing: bool = False) -> None:
+        if self._closed:
+            msg = f"log kafka://{self._options.brokers} is closed"
+            raise LogError(msg)
+        if writing and self._read_only:
+            msg = f"log kafka://{self._options.brokers} was opened read-only; open it without read_only to write"
+            raise LogReadOnlyError(msg)

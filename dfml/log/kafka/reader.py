@@ -1,0 +1,184 @@
+"""Reads assigned topic partitions from Kafka, with as many consumers as they need.
+
+A fetch names every partition of its consumer, so a record's delay grows with their number (1 ms at 4, 2 at 400, 8 to 18
+at 4,000): beyond some hundreds another consumer is begun.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from confluent_kafka import Consumer, KafkaError, Message
+from confluent_kafka import TopicPartition as KafkaPlace
+
+from dfml.errors import LogError
+from dfml.log.base import Reader
+from dfml.log.kafka.catalogue import Catalogue
+from dfml.log.kafka.client import Clients, client_logger
+from dfml.log.kafka.errors import UNKNOWN, translate, translated
+from dfml.record import Record, TopicName, TopicPartition
+
+PARTITIONS_PER_CONSUMER = 500
+WAIT_S = 0.05
+"""How long a waiting poll stays in one consumer before it looks whether the reader was closed."""
+_PASSING = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE})
+
+
+class KafkaReader(Reader):
+    """A reader with consumers of its own, outside of any group.
+
+    A topic that is deleted yields nothing more; created again, it is read from its beginning.
+    """
+
+    def __init__(self, clients: Clients, catalogue: Catalogue, closed: Callable[[], bool]) -> None:
+        self._clients = clients
+        self._catalogue = catalogue
+        self._log_closed = closed
+        self._closed = False
+        self._guard = threading.RLock()
+        self._consumers: list[Consumer] = []
+        self._place_of: dict[TopicPartition, int] = {}
+        self._load: list[int] = []
+        self._next: dict[TopicPartition, int] = {}
+        self._turn = 0
+
+    def assign(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Add topic partitions, each read from its offset on; an assigned one is moved to the offset."""
+        self._check_open()
+        self._catalogue.check(offsets)
+        for place, offset in offsets.items():
+            if offset < 0:
+                msg = f"{place}: cannot be read from offset {offset}; offsets begin at 0"
+                raise LogError(msg)
+        with self._guard:
+            self._leave([place for place in offsets if place in self._next])
+            self._take_up(offsets)
+
+    def unassign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop reading these; unknown ones are ignored."""
+        with self._guard:
+            self._leave([place for place in partitions if place in self._next])
+
+    def _take_up(self, offsets: Mapping[TopicPartition, int]) -> None:
+        chosen: dict[int, list[KafkaPlace]] = {}
+        for place, offset in offsets.items():
+            number = self._emptiest()
+            self._load[number] += 1
+            self._place_of[place] = number
+            self._next[place] = offset
+            chosen.setdefault(number, []).append(KafkaPlace(place.topic, place.partition, offset))
+        for number, places in chosen.items():
+            with translated("begin to read (right: Read)"):
+                self._consumers[number].incremental_assign(places)
+
+    def _emptiest(self) -> int:
+        number = min(range(len(self._load)), key=self._load.__getitem__, default=None)
+        if number is None or self._load[number] >= PARTITIONS_PER_CONSUMER:
+            self._consumers.append(Consumer(self._clients.reader(), logger=client_logger))
+            self._load.append(0)
+            return len(self._load) - 1
+        return number
+
+    def _leave(self, places: Iterable[TopicPartition]) -> None:
+        chosen: dict[int, list[KafkaPlace]] = {}
+        for place in places:
+            number = self._place_of.pop(place)
+            del self._next[place]
+            self._load[number] -= 1
+            chosen.setdefault(number, []).append(KafkaPlace(place.topic, place.partition))
+        for number, found in chosen.items():
+            self._consumers[number].incremental_unassign(found)
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Return up to ``max_records`` records, waiting at most ``timeout_s`` seconds for the first."""
+        self._check_open()
+        records = self._take(max_records)
+        until_s = time.monotonic() + timeout_s
+        while not records and (left_s := until_s - time.monotonic()) > 0:
+            records = self._wait(min(left_s, WAIT_S))
+            self._check_open()
+            records += self._take(max_records - len(records))
+        return records
+
+    def _take(self, max_records: int) -> list[Record]:
+        """Take what has been fetched, beginning with the consumer whose turn it is."""
+        records: list[Record] = []
+        with self._guard:
+            n_consumers = len(self._consumers)
+            for step in range(n_consumers):
+                if len(records) >= max_records:
+                    break
+                consumer = self._consumers[(self._turn + step) % n_consumers]
+                records += self._records(consumer.consume(max_records - len(records), 0))
+            self._turn += 1
+        return records
+
+    def _wait(self, timeout_s: float) -> list[Record]:
+        """Wait for a first record; where there are several consumers, look at each in turn."""
+        if len(self._consumers) != 1:
+            time.sleep(min(timeout_s, 0.001))
+            return []
+        message = self._consumers[0].poll(timeout_s)
+        with self._guard:
+            return [] if message is None else self._records([message])
+
+    def _records(self, messages: list[Message]) -> list[Record]:
+        """Make records of messages and note the positions behind them; partition ends move positions too."""
+        following = self._next
+        records = []
+        for message in messages:
+            error = message.error()
+            topic, partition, offset = message.topic(), message.partition(), message.offset()
+            if error is None:
+                place = TopicPartition(topic, partition)
+                if place in following:
+                    following[place] = offset + 1
+                    headers = message.headers()
+                    records.append(
+                        Record(
+                            topic,
+                            partition,
+                            offset,
+                            message.key() or b"",
+                            message.value() or b"",
+                            tuple(headers) if headers else (),
+                            message.timestamp()[1],
+                        )
+                    )
+            elif error.code() == KafkaError._PARTITION_EOF:
+                place = TopicPartition(topic, partition)
+                if place in following:
+                    following[place] = max(offset, following[place])
+            else:
+                self._note(error, topic)
+        return records
+
+    def _note(self, error: KafkaError, topic: TopicName | None) -> None:
+        """Pass over what passes by itself; raise what does not.
+
+        A topic that was deleted is asked about again at the next assignment.
+        """
+        if error.code() in _PASSING or error.retriable():
+            return
+        if error.code() in UNKNOWN:
+            self._catalogue.forget()
+            return
+        raise translate(error, f"read topic {topic!r} (right: Read)")
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Return the next offset to be read, per assigned topic partition."""
+        with self._guard:
+            return dict(self._next)
+
+    def close(self) -> None:
+        """Close the consumers; the reader cannot be used afterwards."""
+        with self._guard:
+            if not self._closed:
+                self._closed = True
+                for consumer in self._consumers:
+                    consumer.close()
+
+    def _check_open(self) -> None:
+        if self._closed or self._log_closed():
+            msg = "the reader or its log is closed"
+            raise LogError(msg)

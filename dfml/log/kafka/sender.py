@@ -1,0 +1,159 @@
+"""Sending without waiting: records first, their positions when they are on the log.
+
+A unit is settled once the broker has acknowledged all its records, and units are settled in the order in which they
+were sent. An idempotent producer acknowledges the records of a topic partition in order, so only the last of each and
+the large ones report their delivery: the others cannot fail alone.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from dfml.errors import LogError, LogUnavailableError, RecordTooLargeError
+from dfml.log.base import Commit, Settled
+from dfml.log.kafka.client import Clients, client_logger
+from dfml.log.kafka.errors import translate
+from dfml.log.kafka.positions import PendingPositions
+from dfml.log.kafka.transactions import Encoding
+from dfml.record import Append, TopicPartition
+
+LARGE_BYTES = 64 * 1024
+"""From this size on a record may be over a limit that the broker has for its topic alone."""
+RECORD_OVERHEAD_BYTES = 100
+"""What a record takes beside key, value and headers, with something to spare."""
+
+
+@dataclass(slots=True)
+class _Unit:
+    """A unit on its way: how many reports it waits for, and what follows when they are in."""
+
+    commits: Sequence[Commit]
+    settled: Settled
+    n_records: int
+    n_open: int = 0
+    error: LogError | None = None
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        """Take a delivery report."""
+        self.n_open -= 1
+        if error is not None and self.error is None:
+            self.error = translate(error, f"write to {message.topic()}[{message.partition()}] (right: Write)")
+
+
+class Sender:
+    """One producer and the units on their way. Everything is called on one thread.
+
+    Parameters
+    ----------
+    clients : Clients
+        Makes the producer.
+    encoding : Encoding
+        How records are written.
+    positions : PendingPositions
+        Takes the positions of settled units.
+    max_record_bytes : int
+        Larger records are refused before they are sent.
+    """
+
+    def __init__(
+        self, clients: Clients, encoding: Encoding, positions: PendingPositions, max_record_bytes: int
+    ) -> None:
+        self._producer = Producer(clients.producer(), logger=client_logger)
+        self._encoding = encoding
+        self._positions = positions
+        self._max_record_bytes = max_record_bytes
+        self._units: deque[_Unit] = deque()
+        self._refusing: LogError | None = None
+        self.n_unsettled = 0
+
+    def send(self, appends: Sequence[Append], commits: Sequence[Commit], settled: Settled) -> None:
+        """Send a unit; ``settled`` is called by :meth:`pump`, or at once when there is nothing to wait for."""
+        try:
+            self._check_sizes(appends)
+        except RecordTooLargeError as error:
+            settled((), error)
+            return
+        unit = _Unit(commits, settled, len(appends))
+        reporting = {(append.topic, append.partition): number for number, append in enumerate(appends)}
+        last = set(reporting.values())
+        for number, append in enumerate(appends):
+            if number in last or len(append.value) > LARGE_BYTES:
+                unit.n_open += 1
+                self._produce(append, unit.report)
+            else:
+                self._produce(append, None)
+        self._units.append(unit)
+        self.n_unsettled += len(appends)
+        if not unit.n_open:
+            self._settle()
+
+    def _check_sizes(self, appends: Sequence[Append]) -> None:
+        for append in appends:
+            n_bytes = len(append.value)
+            if n_bytes > LARGE_BYTES and self._size(append) > self._max_record_bytes:
+                raise too_large(append, self._size(append), self._max_record_bytes)
+
+    @staticmethod
+    def _size(append: Append) -> int:
+        headers = sum(len(name) + len(value) for name, value in append.headers)
+        return len(append.value) + len(append.key) + headers + RECORD_OVERHEAD_BYTES
+
+    def _produce(self, append: Append, report: Callable[..., None] | None) -> None:
+        while True:
+            try:
+                self._encoding.produce(self._producer, append, report)
+            except BufferError:
+                self._producer.poll(0.01)
+            except KafkaException as error:
+                raise translate(error.args[0], f"write to {append.topic}[{append.partition}]") from error
+            else:
+                return
+
+    def pump(self) -> None:
+        """Take delivery reports, settle what they complete, and commit positions that are due."""
+        if self._units:
+            self._producer.poll(0)
+            self._settle()
+        self._positions.commit_due()
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until everything sent is settled, at most so long, and commit the positions."""
+        until_s = time.monotonic() + timeout_s
+        while self._units and time.monotonic() < until_s:
+            self._producer.poll(0.01)
+            self._settle()
+        self._positions.commit_now()
+
+    def _settle(self) -> None:
+        """Settle from the front.
+
+        After a failure everything that was sent behind it is refused too, so that it is sent again in order: a
+        position must not be committed before the records that came of those in front of it.
+        """
+        units = self._units
+        while units and not units[0].n_open:
+            unit = units.popleft()
+            self.n_unsettled -= unit.n_records
+            self._refusing = unit.error or self._refusing
+            if self._refusing is None:
+                self._positions.take(unit.commits)
+                unit.settled((), None)
+            else:
+                unit.settled((), unit.error or LogUnavailableError(f"sent behind what failed: {self._refusing}"))
+        if not units:
+            self._refusing = None
+
+    def close(self) -> None:
+        """Give up what is not delivered."""
+        self._producer.purge()
+        self._producer.flush(1.0)
+
+
+def too_large(append: Append, n_bytes: int, limit_bytes: int) -> RecordTooLargeError:
+    """Make the error for a record that no topic takes."""
+    place = TopicPartition(append.topic, append.partition)
+    msg = f"a record of {n_bytes:,} bytes for {place} is over the limit of {limit_bytes:,} (setting max_record_bytes)"
+    return RecordTooLargeError(msg, limit_bytes)

@@ -1,0 +1,155 @@
+"""Units as Kafka's transactions: records and positions become visible together or not at all."""
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TopicPartition as KafkaPlace
+
+from dfml.clock import Clock
+from dfml.errors import LogError, LogUnavailableError, UnknownTopicError
+from dfml.log.base import Commit
+from dfml.log.kafka.client import Clients, client_logger
+from dfml.log.kafka.errors import translate
+from dfml.record import Append, Position, TopicName, TopicPartition
+
+TIMEOUT_S = 30.0
+"""How long one transaction may take before the broker aborts it; readers behind it wait so long at worst."""
+
+Metadata = Callable[[Commit], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How records are written: ``clock`` stamps them, empty values of compacted topics are written as deletions."""
+
+    clock: Clock
+    is_compacted: Callable[[TopicName], bool]
+
+    def produce(self, producer: Producer, append: Append, on_delivery: Callable[..., None] | None = None) -> None:
+        """Hand a record to a producer.
+
+        Raises
+        ------
+        KafkaException, BufferError
+            If the producer does not take it.
+        """
+        value: bytes | None = append.value
+        if not value and self.is_compacted(append.topic):
+            value = None
+        producer.produce(
+            append.topic,
+            value,
+            append.key,
+            append.partition,
+            on_delivery=on_delivery,
+            timestamp=self.clock() if append.timestamp_ms is None else append.timestamp_ms,
+            headers=list(append.headers),
+        )
+
+
+class Transactions:
+    """Writes one unit at a time; safe to call from any thread. The producer is made when it is first needed."""
+
+    def __init__(self, clients: Clients, encoding: Encoding, metadata: Metadata) -> None:
+        self._clients = clients
+        self._encoding = encoding
+        self._metadata = metadata
+        self._guard = threading.Lock()
+        self._producer: Producer | None = None
+
+    def write(self, appends: Sequence[Append], commits: Sequence[Commit]) -> list[Position]:
+        """Write the records, commit the positions, and return where the records are.
+
+        Raises
+        ------
+        FencedError, UnknownTopicError, LogError
+            As the contract says; nothing is visible then.
+        """
+        with self._guard:
+            producer = self._producer or self._start()
+            offsets: list[int | None] = [None] * len(appends)
+            errors: list[KafkaError] = []
+            try:
+                producer.begin_transaction()
+                for number, append in enumerate(appends):
+                    self._encoding.produce(producer, append, _reporter(offsets, errors, number))
+                for metadata, places in self._by_group(commits):
+                    producer.send_offsets_to_transaction(places, metadata, TIMEOUT_S)
+                producer.commit_transaction(TIMEOUT_S)
+            except (KafkaException, BufferError, LogError) as error:
+                raise self._abort(producer, error, errors) from error
+            return [
+                Position(append.topic, append.partition, _known(offset))
+                for append, offset in zip(appends, offsets, strict=True)
+            ]
+
+    def _start(self) -> Producer:
+        name = f"dfml-{secrets.token_hex(8)}"
+        producer = Producer(self._clients.transactional(name, int(TIMEOUT_S * 1000)), logger=client_logger)
+        try:
+            producer.init_transactions(TIMEOUT_S)
+        except KafkaException as error:
+            raise translate(error.args[0], f"begin transactions as {name!r} (right: Write on the id)") from error
+        self._producer = producer
+        return producer
+
+    def _by_group(self, commits: Sequence[Commit]) -> list[tuple[bytes, list[KafkaPlace]]]:
+        """Put the positions of one group together: a later one of the same topic partition counts."""
+        found: dict[bytes, dict[TopicPartition, int]] = {}
+        for commit in commits:
+            found.setdefault(self._metadata(commit), {}).update(commit.offsets)
+        return [
+            (metadata, [KafkaPlace(place.topic, place.partition, offset) for place, offset in offsets.items()])
+            for metadata, offsets in found.items()
+            if offsets
+        ]
+
+    def _abort(self, producer: Producer, error: Exception, errors: Sequence[KafkaError]) -> LogError:
+        """End a transaction without effect, and say why it failed; a producer that cannot go on is given up."""
+        raised: KafkaError | None = error.args[0] if isinstance(error, KafkaException) else None
+        if raised is not None and raised.fatal():
+            self._producer = None
+        else:
+            try:
+                producer.abort_transaction(TIMEOUT_S)
+            except KafkaException:
+                self._producer = None
+        if isinstance(error, LogError):
+            return error
+        if isinstance(error, BufferError):
+            return LogUnavailableError("the producer's queue is full: the brokers do not take records")
+        first = next((each for each in errors if each.code() not in {KafkaError._PURGE_QUEUE}), raised)
+        assert first is not None
+        return translate(first, "write a unit (right: Write)")
+
+    def close(self) -> None:
+        """Give the producer up."""
+        self._producer = None
+
+
+def simple_metadata(clients: Clients, group: str) -> bytes:
+    """Return what positions outside of any membership are committed by."""
+    consumer = Consumer(clients.positions(group), logger=client_logger)
+    found: bytes = consumer.consumer_group_metadata()
+    consumer.close()
+    return found
+
+
+def _reporter(offsets: list[int | None], errors: list[KafkaError], number: int) -> Callable[..., None]:
+    def report(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            offsets[number] = message.offset()
+        else:
+            errors.append(error)
+
+    return report
+
+
+def _known(offset: int | None) -> int:
+    if offset is None:
+        msg = "the broker did not say where a record of a committed unit is"
+        raise UnknownTopicError(msg)
+    return offset
