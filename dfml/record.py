@@ -51,6 +51,10 @@ class Position(NamedTuple):
         return cls(TopicName(topic), int(partition), int(offset))
 
 
+RECORD_OVERHEAD_BYTES = 100
+"""What a record takes on a log beside key, value and headers, with something to spare."""
+
+
 @dataclass(frozen=True, slots=True)
 class Append:
     """A record to be written: everything but the offset, which the log gives.
@@ -64,6 +68,12 @@ class Append:
     value: bytes
     headers: Headers = ()
     timestamp_ms: int | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        """What the record takes on a log, bytes."""
+        headers = sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.key) + len(self.value) + headers + RECORD_OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ import typer
 from dfml.cli.output import print_table, say
 from dfml.cli.target import absolute_log, read_settings
 from dfml.clock import wall_clock_ms
-from dfml.errors import BadInputError, SettingsError
+from dfml.errors import BadInputError
 from dfml.operations.logs import set_up_logs
 from dfml.running import RunningStack, announce
-from dfml.settings import SQLITE_SCHEME, Settings
+from dfml.settings import SQLITE_SCHEME, Settings, to_environment
 
 if TYPE_CHECKING:
     from dfml.spec.schema import AnyResource
@@ -36,7 +36,9 @@ INTERRUPTED = 130
 
 def up(
     ctx: typer.Context,
-    log: Annotated[str | None, typer.Option(help="Where topics live: sqlite:///PATH (DFML_LOG).")] = None,
+    log: Annotated[
+        str | None, typer.Option(help="Where topics live: sqlite:///PATH or kafka://HOST:PORT (DFML_LOG).")
+    ] = None,
     rest_port: Annotated[
         int | None, typer.Option(help="Port of the REST gateway; 0 takes a free one (DFML_REST_PORT).")
     ] = None,
@@ -50,7 +52,7 @@ def up(
 
     Example: `dfml up --log sqlite:///claims.db --rest-port 8080 --load pipeline.yaml`
     """
-    settings = _on_embedded_log(read_settings(ctx, log=log, rest_port=rest_port, tap=tap))
+    settings = _with_absolute_log(read_settings(ctx, log=log, rest_port=rest_port, tap=tap))
     settings = replace(settings, lineage=settings.lineage_path.absolute() if settings.tap else settings.lineage)
     resources: list[AnyResource] = []
     if load:
@@ -63,11 +65,8 @@ def up(
     uvloop.run(_serve(settings, resources))
 
 
-def _on_embedded_log(settings: Settings) -> Settings:
-    """Return the settings with the log's absolute URL, for a verb that needs the embedded log."""
-    if not settings.log.startswith(SQLITE_SCHEME):
-        msg = f"log: got {settings.log!r}, expected sqlite:///PATH; parts run on the embedded log"
-        raise SettingsError(msg)
+def _with_absolute_log(settings: Settings) -> Settings:
+    """Return the settings with the log's absolute URL."""
     return replace(settings, log=absolute_log(settings.log))
 
 
@@ -83,7 +82,9 @@ class RunnablePart(Enum):
 def run(
     ctx: typer.Context,
     part: Annotated[RunnablePart, typer.Argument(help="The part that this process runs.")],
-    log: Annotated[str | None, typer.Option(help="Where topics live: sqlite:///PATH (DFML_LOG).")] = None,
+    log: Annotated[
+        str | None, typer.Option(help="Where topics live: sqlite:///PATH or kafka://HOST:PORT (DFML_LOG).")
+    ] = None,
     rest_port: Annotated[
         int | None, typer.Option(help="Port of the REST gateway; 0 takes a free one (DFML_REST_PORT).")
     ] = None,
@@ -105,7 +106,7 @@ def run(
 
     Example: `dfml run engine --log sqlite:///claims.db --pipelines 'claims-*'`
     """
-    settings = _on_embedded_log(read_settings(ctx, log=log, rest_port=rest_port, metrics_port=metrics_port))
+    settings = _with_absolute_log(read_settings(ctx, log=log, rest_port=rest_port, metrics_port=metrics_port))
     patterns = _selected(part, pipelines, models)
     set_up_logs(settings.log_format, part.value, debug=ctx.obj.debug)
     if part is RunnablePart.TAP:
@@ -134,15 +135,14 @@ def _selected(part: RunnablePart, pipelines: list[str] | None, models: list[str]
 
 
 def _become_tap(settings: Settings) -> None:
-    """Go on as the tap, in this very process; it reads a log that is there, so the log is made first."""
+    """Go on as the tap, in this very process; it reads a log that is there, so an embedded one is made first."""
     from dfml.log import open_log
 
-    open_log(settings.log).close()
-    command = [sys.executable, "-m", "dfml.lineage.tap", "--log", settings.log]
-    command += ["--store", str(settings.lineage_path), "--prefix", settings.prefix, "--namespace", settings.namespace]
-    command += ["--metrics-host", settings.metrics_host, "--metrics-port", str(settings.metrics_port)]
-    command += ["--log-format", settings.log_format, "--drain-timeout-ms", str(settings.drain_timeout_ms)]
-    os.execv(sys.executable, command)
+    if settings.log.startswith(SQLITE_SCHEME):
+        open_log(settings).close()
+    settings = replace(settings, lineage=settings.lineage_path.absolute())
+    command = [sys.executable, "-m", "dfml.lineage.tap"]
+    os.execve(sys.executable, command, {**os.environ, **to_environment(settings)})
 
 
 async def _serve(
@@ -156,7 +156,10 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, _stop_or_leave, stop)
     with ExitStack() as announced:
-        async with Stack(settings, part=Part(part) if part else None, selection=Selection(patterns)) as stack:
+        stack = Stack(settings, part=Part(part) if part else None, selection=Selection(patterns))
+        if not await _has_started(stack, stop):
+            return
+        try:
             if resources:
                 stack.load(resources)
                 if settings.log_format == "text":
@@ -167,6 +170,21 @@ async def _serve(
             typer.echo(f"ready {stack.url}" if stack.parts.gateway else f"ready {part} {stack.url}")
             await stop.wait()
             _say(settings, "stopping: finishing what is under way; once more leaves at once")
+        finally:
+            await stack.stop()
+
+
+async def _has_started(stack: "Stack", stop: asyncio.Event) -> bool:
+    """Start the stack, unless it is told to stop before that: a log that is somewhere else may be long in coming."""
+    starting, stopping = asyncio.create_task(stack.start()), asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return False
+    await starting
+    return True
 
 
 def _say(settings: Settings, words: str) -> None:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 LogOption = Annotated[
     str | None,
-    typer.Option("--log", help="The log: sqlite:///PATH (DFML_LOG).", show_default="that of the one stack that runs"),
+    typer.Option(
+        "--log",
+        help="The log: sqlite:///PATH or kafka://HOST:PORT (DFML_LOG).",
+        show_default="that of the one stack that runs",
+    ),
 ]
 
 
@@ -56,7 +60,7 @@ class Target:
         if file is not None and not file.exists():
             msg = f"there is no log {file}; start a stack with 'dfml up --log {self.settings.log}'"
             raise NotFoundError(msg)
-        return open_log(self.settings.log, read_only=read_only)
+        return open_log(self.settings, read_only=read_only)
 
     def open_lineage(self) -> "LineageStore":
         """Open the lineage store for reading.

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
-from typing import get_args
 
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import DfmlError, LogUnavailableError, UnknownTopicError
@@ -31,7 +30,7 @@ from dfml.log.base import Cleanup, Log, Reader, TopicConfig
 from dfml.operations.logs import set_up_logs
 from dfml.operations.pages import PagesServer
 from dfml.record import Position, Record, TopicPartition
-from dfml.settings import LogFormat
+from dfml.settings import Settings, load_settings
 from dfml.topics import Topics
 
 _logger = logging.getLogger(__name__)
@@ -244,15 +243,17 @@ class _Batch:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a tap until SIGTERM (then what is there is read first) or until its parent dies; return the exit code."""
     options = _parser().parse_args(arguments)
-    set_up_logs(options.log_format, PART)
+    kept = Kept(options.payload_limit, options.payload_share)
     stop = Event()
     _listen(stop, options.parent_pid)
     watch = TapWatch()
     try:
-        server = PagesServer(watch.pages, options.metrics_host, options.metrics_port)
-        topics = Topics(options.prefix, options.namespace)
-        announcing = keep_announced(lambda: open_log(options.log), topics, server.url, stop)
-        _serve_until(options, stop, watch, server.url)
+        settings = _settings(options)
+        set_up_logs(settings.log_format, PART)
+        server = PagesServer(watch.pages, settings.metrics_host, settings.metrics_port)
+        topics = Topics(settings.prefix, settings.namespace)
+        announcing = keep_announced(lambda: open_log(settings), topics, server.url, stop)
+        _serve_until(settings, kept, stop, watch, server.url)
         announcing.join(_LEAVE_S)
         server.close()
     except DfmlError as error:
@@ -261,27 +262,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve_until(options: argparse.Namespace, stop: Event, watch: TapWatch, url: str) -> None:
+def _settings(options: argparse.Namespace) -> Settings:
+    """Put the options over environment and settings file, as everywhere."""
+    names = ("log", "lineage", "prefix", "namespace", "metrics_port")
+    return load_settings(None, os.environ, {name: getattr(options, name) for name in names})
+
+
+def _serve_until(settings: Settings, kept: Kept, stop: Event, watch: TapWatch, url: str) -> None:
     wait_s = _RETRY_S[0]
-    while not _serve(options, stop, watch, url):
+    while not _serve(settings, kept, stop, watch, url):
         stop.wait(wait_s)
         wait_s = min(2 * wait_s, _RETRY_S[1])
 
 
-def _serve(options: argparse.Namespace, stop: Event, watch: TapWatch, url: str) -> bool:
+def _serve(settings: Settings, kept: Kept, stop: Event, watch: TapWatch, url: str) -> bool:
     """Open log and store, say so on stdout, and tap until ``stop``; return False where opening may work later."""
-    topics = Topics(options.prefix, options.namespace)
-    kept = Kept(options.payload_limit, options.payload_share)
+    topics = Topics(settings.prefix, settings.namespace)
     try:
         with (
-            open_log(options.log, read_only=True) as log,
-            LineageStore(options.store, topics=topics, kept=kept) as store,
+            open_log(settings, read_only=True) as log,
+            LineageStore(settings.lineage_path, topics=topics, kept=kept) as store,
         ):
             tap = Tap(log, store, topics)
             watch.tap = tap
             sys.stdout.write(f"ready tap {url}\n")
             sys.stdout.flush()
-            tap.run(stop, options.drain_timeout_ms / 1000)
+            tap.run(stop, settings.drain_timeout_ms / 1000)
             tap.close()
     except LogUnavailableError as error:
         _logger.warning("the tap waits: %s", error)
@@ -318,14 +324,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dfml.lineage.tap", description="Keep every record of a namespace in a lineage store."
     )
-    parser.add_argument("--log", required=True, help="sqlite:///PATH")
-    parser.add_argument("--store", required=True, type=Path, help="the lineage store's file; made when it is not there")
-    parser.add_argument("--prefix", default="seldon", help="first word of the topics (default: seldon)")
-    parser.add_argument("--namespace", default="default", help="second word of the topics (default: default)")
-    parser.add_argument("--metrics-host", default="127.0.0.1", help="where health and metrics are served")
-    parser.add_argument("--metrics-port", type=int, default=0, help="their port; 0 takes a free one")
-    parser.add_argument("--log-format", choices=get_args(LogFormat), default="text", help="form of lines on stderr")
-    parser.add_argument("--drain-timeout-ms", type=int, default=10_000, help="how long the end may read on")
+    parser.add_argument("--log", help="sqlite:///PATH or kafka://HOST:PORT (DFML_LOG)")
+    parser.add_argument("--store", dest="lineage", type=Path, help="the store's file, made if need be (DFML_LINEAGE)")
+    parser.add_argument("--prefix", help="first word of the topics (DFML_PREFIX)")
+    parser.add_argument("--namespace", help="second word of the topics (DFML_NAMESPACE)")
+    parser.add_argument("--metrics-port", type=int, help="port of health and metrics (DFML_METRICS_PORT)")
     parser.add_argument("--parent-pid", type=int, help="end when this process, which started the tap, is gone")
     parser.add_argument("--payload-limit", type=int, metavar="BYTES", help="keep no payload longer than this")
     parser.add_argument(

@@ -179,6 +179,11 @@ class Log(ABC):
 
     @property
     @abstractmethod
+    def is_remote(self) -> bool:
+        """Whether a question to the log takes a round trip: who must not wait then asks in a thread."""
+
+    @property
+    @abstractmethod
     def n_unsettled(self) -> int:
         """How many records were sent and are not settled."""
 

@@ -6,7 +6,7 @@ One name per setting, spelled three ways: ``rest_port`` in ``dfml.yaml``, ``DFML
 
 from dfml.settings.checks import KAFKA_SCHEME, SQLITE_SCHEME, Delivery, Durability, LogFormat
 from dfml.settings.kafka import ClientProperties, KafkaOptions
-from dfml.settings.settings import VARIABLE_PREFIX, Settings, setting_names, variable_name
+from dfml.settings.settings import VARIABLE_PREFIX, Settings, setting_names, to_environment, variable_name
 from dfml.settings.sources import SETTINGS_FILE, given_settings, load_settings
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "given_settings",
     "load_settings",
     "setting_names",
+    "to_environment",
     "variable_name",
 ]

@@ -1,5 +1,7 @@
 """Everything that can be set, with its default."""
 
+import json
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -153,3 +155,21 @@ def setting_names() -> tuple[str, ...]:
 def variable_name(setting: str) -> str:
     """Return the environment variable of a setting."""
     return VARIABLE_PREFIX + setting.upper()
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that give a child process these settings, whatever its file says."""
+    given = ((name, getattr(settings, name)) for name in setting_names())
+    return {variable_name(name): _spell(value) for name, value in given if value is not None}
+
+
+def _spell(value: object) -> str:
+    match value:
+        case tuple():
+            return os.pathsep.join(map(str, value))
+        case bool():
+            return str(value).lower()
+        case ClientProperties():
+            return json.dumps(dict(value))
+        case _:
+            return str(value)

@@ -1,8 +1,9 @@
-"""The event loop that drives workers on the embedded log.
+"""The event loop that drives workers on a log.
 
-Appends gather until the loop's next turn; then one commit takes them all, and the workers whose topics they went to get
-the records from memory. Records that another process appended are read from the log, in the same order of offsets: a
-record is handed on from memory only when it is the next one of its topic partition.
+Appends gather until the loop's next turn; then one unit takes them all. The embedded log says at once where they are,
+and the workers whose topics they went to get the records from memory; what another process appended, and everything on
+a remote log, is read, in the same order of offsets: a record is handed on from memory only when it is the next one of
+its topic partition.
 """
 
 import asyncio
@@ -11,11 +12,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 
 from dfml.clock import Clock, wall_clock_ms
-from dfml.errors import FencedError, LogError, LogUnavailableError, UnknownTopicError
-from dfml.log.base import Commit, TopicConfig
-from dfml.log.sqlite import SqliteLog
+from dfml.errors import FencedError, LogError, LogUnavailableError, RecordTooLargeError, UnknownTopicError
+from dfml.log.base import Commit, Log, TopicConfig
 from dfml.record import Append, Record, TopicName, TopicPartition
 from dfml_engine.counts import LoopCounts
 from dfml_engine.outcome import Outcome
@@ -35,6 +36,12 @@ SHARE_S = 0.5
 """How often the group is polled: well within the session time-out, and a handover takes three polls."""
 RETRY_S = 0.25
 """How long a refused write waits before it is tried again."""
+UNSETTLED_RECORDS = 20_000
+"""So many records may be on their way to a log that does not take them, then no more are read."""
+CATCH_UP_S = 0.05
+"""How long a reading waits for what is on the log already, before it looks again."""
+STOP_S = 5.0
+"""How long a stop waits for the log to take what was sent."""
 NO_TOPIC = TopicName("")
 
 
@@ -43,8 +50,8 @@ class EventLoop:
 
     Parameters
     ----------
-    log : SqliteLog
-        The embedded log.
+    log : Log
+        The log.
     clock : Clock
         What ``tick`` is told.
     share : Share
@@ -63,7 +70,7 @@ class EventLoop:
     """
 
     def __init__(
-        self, log: SqliteLog, clock: Clock = wall_clock_ms, share: Share | None = None, errors: TopicName = NO_TOPIC
+        self, log: Log, clock: Clock = wall_clock_ms, share: Share | None = None, errors: TopicName = NO_TOPIC
     ) -> None:
         self._log = log
         self._share = share or OwnsAll()
@@ -75,7 +82,9 @@ class EventLoop:
         self._readers: dict[TopicName, list[Worker]] = defaultdict(list)
         self._wanted: dict[int, frozenset[TopicName]] = {}
         self._outcomes: list[Outcome] = []
+        self._numbers = count()
         self._flush_due = False
+        self._ticking: asyncio.Task[None] | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at_ms: int | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -95,8 +104,13 @@ class EventLoop:
 
     def catch_up(self) -> None:
         """Hand on everything that is on the log now, at once: for small topics, before others start."""
-        while self._read_some():
-            pass
+        ends = self._log.end([place for place in self.positions() if place.topic not in self.paused])
+        while self._is_behind(ends) and self.refusal is None:
+            self._read_some(CATCH_UP_S)
+
+    def _is_behind(self, ends: Mapping[TopicPartition, int]) -> bool:
+        at = self.positions()
+        return any(at.get(place, end) < end for place, end in ends.items() if place.topic not in self.paused)
 
     def start(self) -> None:
         """Take up the partition numbers that are free, begin to look for records of other processes and what is due."""
@@ -112,7 +126,11 @@ class EventLoop:
             await asyncio.gather(self._looking, return_exceptions=True)
         if self._wake is not None:
             self._wake.cancel()
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
         self.write_now()
+        self._log.flush(STOP_S)
         if self._outcomes:
             text = "%d records were not written (%s); the next start makes them again"
             logger.error(text, self.n_unwritten, self.refusal)
@@ -126,7 +144,7 @@ class EventLoop:
     @property
     def idle(self) -> bool:
         """Whether everything handed in has been written."""
-        return not self._outcomes
+        return not self._outcomes and not self._log.n_unsettled
 
     # -- which topics -------------------------------------------------------------------------------------------------
 
@@ -207,16 +225,16 @@ class EventLoop:
         reader = self._log.reader()
         reader.assign({place: start})
         while reader.positions()[place] < end:
-            batch = [record for record in reader.poll(READ_RECORDS, 0) if record.offset < end]
-            if not batch:
-                break
-            self.submit(worker.handle(batch))
+            batch = [record for record in reader.poll(READ_RECORDS, CATCH_UP_S) if record.offset < end]
+            if batch:
+                self.submit(worker.handle(batch))
         reader.close()
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def submit(self, outcome: Outcome) -> None:
         """Have the outcome written on the loop's next turn. Call it on the loop's own thread."""
+        outcome.number = next(self._numbers)
         self._outcomes.append(outcome)
         if not self._flush_due:
             self._flush_due = True
@@ -247,22 +265,21 @@ class EventLoop:
         if not outcomes:
             return
         appends = [append for outcome in outcomes for append in outcome.appends]
-        try:
-            records = self._log.write(appends, self._commits(outcomes))
-        except FencedError:
+        self._log.send(appends, self._commits(outcomes), lambda records, error: self._settled(outcomes, records, error))
+
+    def _settled(self, outcomes: Sequence[Outcome], records: Sequence[Record], error: LogError | None) -> None:
+        """Take note of what became of a unit."""
+        if error is None:
+            self.refusal = None
+            self.counts.note_written(outcomes, self._clock())
+            for outcome in outcomes:
+                if outcome.written is not None:
+                    outcome.written()
+            self._hand_on(records)
+        elif isinstance(error, FencedError):
             self._fenced(outcomes)
-            return
-        except LogError as error:
+        else:
             self._refused(outcomes, error)
-            return
-        self.refusal = None
-        self.counts.note_written(outcomes, self._clock())
-        at = 0
-        for outcome in outcomes:
-            if outcome.written is not None:
-                outcome.written([record.position for record in records[at : at + len(outcome.appends)]])
-            at += len(outcome.appends)
-        self._hand_on(records)
 
     def _fenced(self, outcomes: Sequence[Outcome]) -> None:
         """Give everything up: others own the partition numbers and make these outcomes themselves."""
@@ -288,23 +305,28 @@ class EventLoop:
         self.refusal = error
         self.counts.retries += 1
         if isinstance(error, UnknownTopicError):
-            self._redirect(outcomes)
+            known = self._log.topics()
+            self._redirect(outcomes, lambda append: _exists(append, known), error)
+        elif isinstance(error, RecordTooLargeError):
+            limit_bytes = error.limit_bytes
+            self._redirect(outcomes, lambda append: append.n_bytes <= limit_bytes, error)
         for outcome in outcomes:
             if outcome.refused is not None:
                 outcome.refused(error)
-        self._outcomes = [outcome for outcome in outcomes if outcome.refused is None] + self._outcomes
+        self._outcomes += [outcome for outcome in outcomes if outcome.refused is None]
+        self._outcomes.sort(key=lambda outcome: outcome.number)
         if self._outcomes and not self._flush_due:
             self._flush_due = True
             assert self._loop is not None
             self._loop.call_later(RETRY_S, self._flush)
 
-    def _redirect(self, outcomes: Sequence[Outcome]) -> None:
-        """Put what can be said instead in the place of the records whose topic does not exist."""
-        known = self._log.topics()
+    @staticmethod
+    def _redirect(outcomes: Sequence[Outcome], fits: Callable[[Append], bool], why: LogError) -> None:
+        """Put what can be said instead in the place of the records that their topic does not take."""
         for outcome in outcomes:
             instead = outcome.instead
             if instead is not None:
-                outcome.appends = [append if _exists(append, known) else instead(append) for append in outcome.appends]
+                outcome.appends = [append if fits(append) else instead(append, why) for append in outcome.appends]
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -315,22 +337,22 @@ class EventLoop:
         if missed:
             self._read_some()
 
-    def _read_some(self) -> bool:
+    def _read_some(self, wait_s: float = 0.0) -> bool:
         """Read a batch and hand it on, passing over what went from memory; return whether more may wait.
 
         Nothing is read while the log refuses what came of the records before: it would only gather in memory.
         """
         if self._held_up:
             return False
-        records = self._reading.poll(READ_RECORDS)
+        records = self._reading.poll(READ_RECORDS, wait_s)
         if records:
             self._deliver(records)
         return len(records) == READ_RECORDS
 
     @property
     def _held_up(self) -> bool:
-        """Whether the log refuses outcomes that must be written."""
-        return self.refusal is not None and bool(self._outcomes)
+        """Whether the log refuses outcomes that must be written, or has not taken very many yet."""
+        return (self.refusal is not None and bool(self._outcomes)) or self._log.n_unsettled > UNSETTLED_RECORDS
 
     def _deliver(self, records: Sequence[Record]) -> None:
         batches: dict[int, list[Record]] = {}
@@ -359,6 +381,7 @@ class EventLoop:
                 if time.monotonic() >= self._share_at_s:
                     self._share_at_s = time.monotonic() + SHARE_S
                     self._look_at_share()
+                self._log.pump()
                 more = self._read_some()
                 self.unreadable = ""
             except LogUnavailableError as error:
@@ -382,9 +405,32 @@ class EventLoop:
         """Let workers do what is due, once everything that had been appended has been read."""
         self._wake, self._wake_at_ms = None, None
         now_ms = self._clock()
-        if self._read_some() or self._held_up:
+        if self._log.is_remote:
+            if self._ticking is not None and not self._ticking.done():
+                return  # it finds out when the next one is due
+            assert self._loop is not None
+            self._ticking = self._loop.create_task(self._tick_from_afar(now_ms))
+        elif self._read_some() or self._held_up:
             self._wake_by(now_ms)
-            return
+        else:
+            self._tick_workers(now_ms)
+
+    async def _tick_from_afar(self, now_ms: int) -> None:
+        """Ask a remote log where it ends, in a thread, and wait until all up to there has been read."""
+        places = [place for place in self.positions() if place.topic not in self.paused]
+        try:
+            ends = await asyncio.to_thread(self._log.end, places)
+        except LogError as error:
+            logger.warning("windows stay open until the log answers: %s", error)
+            await asyncio.sleep(RETRY_S)
+            ends = {}
+            now_ms = 0
+        # Positions move with every batch; an event would have to be set on the way of each.
+        while self._is_behind(ends) or self._held_up:  # noqa: ASYNC110
+            await asyncio.sleep(self._look_s)
+        self._tick_workers(now_ms)
+
+    def _tick_workers(self, now_ms: int) -> None:
         for worker in self._workers:
             outcome = worker.tick(now_ms)
             if outcome:

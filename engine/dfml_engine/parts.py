@@ -10,7 +10,7 @@ from enum import Enum
 
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import ConflictError
-from dfml.log.sqlite import SqliteLog
+from dfml.log.base import Log
 from dfml.record import Append
 from dfml.settings import Settings
 from dfml.topics import Topics
@@ -49,7 +49,7 @@ class Parts:
     ----------
     settings : Settings
         Everything that can be set.
-    log : SqliteLog
+    log : Log
         The log that they share with the parts of other processes.
     chosen : collection of Part
         Which ones.
@@ -64,7 +64,7 @@ class Parts:
     def __init__(
         self,
         settings: Settings,
-        log: SqliteLog,
+        log: Log,
         chosen: Collection[Part],
         clock: Clock = wall_clock_ms,
         share: Share | None = None,
@@ -91,7 +91,7 @@ class Parts:
         options = ModelGatewayOptions(runtime, settings.pool_threads, settings.model_timeout_ms, self.selection)
         return ModelGateway(self.topics, options, self.loop.hand_in, self._clock)
 
-    def _make_gateway(self, settings: Settings, log: SqliteLog) -> PipelineGateway:
+    def _make_gateway(self, settings: Settings, log: Log) -> PipelineGateway:
         limits = PipelineGatewayOptions(
             settings.partitions,
             settings.request_timeout_ms,

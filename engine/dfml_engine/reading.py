@@ -26,8 +26,12 @@ class Reading:
         self._pausing: frozenset[TopicName] = frozenset()
 
     def positions(self) -> dict[TopicPartition, int]:
-        """Return the next offset of every topic partition, those that wait too."""
-        return self._next | self._paused
+        """Return the next offset of every topic partition, those that wait too.
+
+        Where offsets end in a gap the reader alone knows that there is nothing more.
+        """
+        at = self._reader.positions()
+        return {place: max(offset, at.get(place, 0)) for place, offset in self._next.items()} | self._paused
 
     @property
     def paused(self) -> frozenset[TopicName]:
@@ -84,12 +88,12 @@ class Reading:
                 missed = True
         return taken, missed
 
-    def poll(self, max_records: int) -> Sequence[Record]:
-        """Read what is on the log now, without waiting."""
+    def poll(self, max_records: int, wait_s: float = 0.0) -> Sequence[Record]:
+        """Read what is on the log, waiting at most so many seconds for a first record."""
         if self._moved:
             self._reader.assign(self._moved)
             self._moved.clear()
-        records = self._reader.poll(max_records, 0)
+        records = self._reader.poll(max_records, wait_s)
         for record in records:
             self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
         return records

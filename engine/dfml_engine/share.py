@@ -84,7 +84,7 @@ class MembersShare:
 
     def __init__(self, log: Log, group: str, partitions: int) -> None:
         self._log = log
-        self._group = group
+        self.group = group
         self._partitions = partitions
         self._membership: Membership = log.join(group, partitions)
         self._owned: frozenset[int] = frozenset()
@@ -92,6 +92,11 @@ class MembersShare:
     def owns(self, partition: int) -> bool:
         """Whether this member owns the partition number."""
         return partition in self._owned
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partition numbers that this member owns."""
+        return self._owned
 
     def among(self, partitions: int) -> Sequence[int]:
         """Return those of the numbers 0 to ``partitions - 1`` that this member owns, in order."""
@@ -111,7 +116,7 @@ class MembersShare:
         """Give up everything and join the group again."""
         handover = Handover(lost=self._owned)
         self._owned = frozenset()
-        self._membership = self._log.join(self._group, self._partitions)
+        self._membership = self._log.join(self.group, self._partitions)
         return handover
 
     def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> Commit:
@@ -122,3 +127,52 @@ class MembersShare:
         """Leave the group."""
         self._membership.leave()
         self._owned = frozenset()
+
+
+class JointShare:
+    """The shares of several groups in one process, each the only member of its group.
+
+    Parameters
+    ----------
+    shares : sequence of MembersShare
+        One for each group; a partition number is owned where all of them own it.
+    """
+
+    def __init__(self, shares: Sequence[MembersShare]) -> None:
+        self._shares = shares
+        self._by_group = {share.group: share for share in shares}
+        self._owned: frozenset[int] = frozenset()
+
+    def owns(self, partition: int) -> bool:
+        """Whether every share owns the partition number."""
+        return partition in self._owned
+
+    def among(self, partitions: int) -> Sequence[int]:
+        """Return those of the numbers 0 to ``partitions - 1`` that every share owns, in order."""
+        return sorted(number for number in self._owned if number < partitions)
+
+    def look(self) -> Handover:
+        """Look at every share."""
+        for share in self._shares:
+            share.look()
+        return self._move_to(frozenset.intersection(*(share.owned for share in self._shares)))
+
+    def lose(self) -> Handover:
+        """Give up everything, in every group."""
+        for share in self._shares:
+            share.lose()
+        return self._move_to(frozenset())
+
+    def _move_to(self, owned: frozenset[int]) -> Handover:
+        handover = Handover(owned - self._owned, self._owned - owned)
+        self._owned = owned
+        return handover
+
+    def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> Commit:
+        """Make a commit by the membership of that very group."""
+        return self._by_group[group].commit(group, offsets)
+
+    def leave(self) -> None:
+        """Leave every group."""
+        for share in self._shares:
+            share.leave()

@@ -1,24 +1,25 @@
-"""A stack of parts in one process on one event loop, on the embedded log: all of them, or some beside other processes.
+"""A stack of parts in one process on one event loop: all of them, or one beside other processes.
 
 ``async with Stack(settings) as stack`` starts everything and drains it at the end; the lineage tap is a child process.
 """
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from dfml.clock import Clock, wall_clock_ms
-from dfml.errors import SettingsError
-from dfml.log import open_log
-from dfml.log.sqlite import SqliteLog
+from dfml.errors import LogUnavailableError
+from dfml.log import Log, open_log
 from dfml.operations.pages import Pages, PagesServer
-from dfml.settings import Settings
+from dfml.settings import SQLITE_SCHEME, Settings, to_environment
 from dfml.spec.schema import AnyResource
 from dfml.topics import Topics
 from dfml_engine.control import Control
@@ -29,11 +30,15 @@ from dfml_engine.loop import EventLoop
 from dfml_engine.parts import ALL_PARTS, Part, Parts
 from dfml_engine.registry import LoadedSpec
 from dfml_engine.selection import ALL, Selection
-from dfml_engine.share import MembersShare
+from dfml_engine.share import JointShare, MembersShare
 from dfml_engine.stack_lock import StackLock
 from dfml_engine.watch import pages_of
 
+logger = logging.getLogger(__name__)
+
 DRAIN_LOOK_S = 0.01
+WAIT_S = 1.0
+"""Between two looks for a log that is not there yet."""
 
 
 class Stack:
@@ -42,7 +47,7 @@ class Stack:
     Parameters
     ----------
     settings : Settings
-        Everything that can be set. ``log`` must be a SQLite URL.
+        Everything that can be set.
     clock : Clock
         Milliseconds since the epoch.
     part : Part or None
@@ -58,14 +63,12 @@ class Stack:
         part: Part | None = None,
         selection: Selection = ALL,
     ) -> None:
-        if not settings.log.startswith("sqlite:"):
-            msg = f"log: got {settings.log!r}; a stack in one process needs sqlite:///PATH"
-            raise SettingsError(msg)
         self.settings = settings
         self.topics = Topics(settings.prefix, settings.namespace)
         self._clock = clock
         self._part = part
-        self._lock = StackLock(settings.log, shared=part is not None)
+        embedded = settings.log.startswith(SQLITE_SCHEME)
+        self._lock = StackLock(settings.log, shared=part is not None) if embedded else None
         self._exits = AsyncExitStack()
         self._tap: subprocess.Popen[bytes] | None = None
         self._rest: RestServer | None = None
@@ -86,8 +89,9 @@ class Stack:
         LogError
             If the log cannot be opened.
         """
-        self._lock.acquire()
-        self._exits.callback(self._lock.release)
+        if self._lock is not None:
+            self._lock.acquire()
+            self._exits.callback(self._lock.release)
         try:
             await self._start()
         except BaseException:
@@ -96,7 +100,7 @@ class Stack:
 
     async def _start(self) -> None:
         """Start part after part; each says how it is stopped, last in first out."""
-        self.log = self._exits.enter_context(_open(self.settings))
+        self.log = self._exits.enter_context(await _open_when_there(self._log_settings()))
         kept = self.settings
         self.control = Control(
             self.log, self.topics, partitions=kept.partitions, retention_ms=kept.retention_ms, clock=self._clock
@@ -124,24 +128,29 @@ class Stack:
         self._exits.push_async_callback(self._close_rest, self._rest)
         self.url = f"http://{self.settings.rest_host}:{self._rest.port}"
         self.parts.announcer.tell_url(self.url)
-        self._lock.announce(self.url)
+        if self._lock is not None:
+            self._lock.announce(self.url)
 
     async def _close_rest(self, rest: RestServer) -> None:
         await rest.close(max(self._stop_by_s - time.monotonic(), 0))
 
     def _make_parts(self) -> Parts:
-        if self._part is None:
+        if self._lock is not None and self._part is None:
             return Parts(self.settings, self.log, ALL_PARTS, self._clock)
-        share = MembersShare(self.log, self._selection.group(self._part.value), self.settings.partitions)
-        return Parts(self.settings, self.log, {self._part}, self._clock, share, self._selection)
+        chosen = ALL_PARTS if self._part is None else {self._part}
+        groups = [self._selection.group(part.value) for part in chosen]
+        shares = [MembersShare(self.log, group, self.settings.partitions) for group in groups]
+        share = shares[0] if len(shares) == 1 else JointShare(shares)
+        return Parts(self.settings, self.log, chosen, self._clock, share, self._selection)
+
+    def _log_settings(self) -> Settings:
+        """Return the settings of this part's log: what only enters and answers requests has no use for transactions."""
+        return replace(self.settings, delivery="identity") if self._part is Part.PIPELINE_GATEWAY else self.settings
 
     def _start_tap(self) -> None:
-        command = [sys.executable, "-m", "dfml.lineage.tap", "--log", self.settings.log]
-        command += ["--store", str(self.settings.lineage_path), "--parent-pid", str(os.getpid())]
-        command += ["--prefix", self.settings.prefix, "--namespace", self.settings.namespace]
-        command += ["--metrics-host", self.settings.metrics_host, "--log-format", self.settings.log_format]
-        command += ["--drain-timeout-ms", str(self.settings.drain_timeout_ms)]
-        self._tap = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "dfml.lineage.tap", "--parent-pid", str(os.getpid()), "--metrics-port", "0"]
+        env = {**os.environ, **to_environment(self.settings)}
+        self._tap = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     async def _stop_tap(self) -> None:
         assert self._tap is not None
@@ -199,5 +208,13 @@ class Stack:
         return loaded
 
 
-def _open(settings: Settings) -> SqliteLog:
-    return open_log(settings)
+async def _open_when_there(settings: Settings) -> Log:
+    """Open the log; one that is somewhere else may come later than this process."""
+    while True:
+        try:
+            return await asyncio.to_thread(open_log, settings)
+        except LogUnavailableError as error:
+            if settings.log.startswith(SQLITE_SCHEME):
+                raise
+            logger.warning("waiting for the log: %s", error)
+            await asyncio.sleep(WAIT_S)

@@ -10,6 +10,7 @@ from typing import Self
 import orjson
 
 from dfml import headers as h
+from dfml.errors import LogError, RecordTooLargeError
 from dfml.record import Append, Headers, Position, Record, TopicName
 from dfml.topics import Topics
 
@@ -69,15 +70,17 @@ class Writer:
         )
         return Append(self.topics.errors, first.partition, first.key, failure.text.encode(), headers + own)
 
-    def undeliverable(self, append: Append) -> Append:
-        """Make the record on the errors topic that stands for one whose own topic does not exist."""
+    def undeliverable(self, append: Append, why: LogError) -> Append:
+        """Make the record on the errors topic that stands for one that its own topic does not take."""
         if append.topic == self.topics.errors:
             return append
-        text = (
-            f"topic '{append.topic}'[{append.partition}] does not exist any more; load what reads and writes it again"
-        )
+        if isinstance(why, RecordTooLargeError):
+            text, status = f"topic '{append.topic}' does not take it: {why}", b"500"
+        else:
+            place = f"topic '{append.topic}'[{append.partition}]"
+            text, status = f"{place} does not exist any more; load what reads and writes it again", b"503"
         kept = tuple(header for header in append.headers if header[0] not in {h.QUEUE_US, h.SERVICE_US})
-        own = ((h.SELDON_ERRORS, b"pipeline"), (h.ERROR_KIND, b"undeliverable"), (h.ERROR_STATUS, b"503"))
+        own = ((h.SELDON_ERRORS, b"pipeline"), (h.ERROR_KIND, b"undeliverable"), (h.ERROR_STATUS, status))
         return Append(self.topics.errors, append.partition, append.key, text.encode(), kept + own)
 
     def drop(

@@ -11,9 +11,7 @@ import pytest
 
 from dfml import headers as h
 from dfml.errors import ConflictError, NotFoundError, OverloadedError, SettingsError
-from dfml.settings import Settings
 from dfml.topics import Topics
-from dfml_engine.stack import Stack
 
 ONE = "{steps: [{name: m}], output: {steps: [m]}}"
 TWO = "{steps: [{name: m}, {name: n, inputs: [m]}], output: {steps: [n]}}"
@@ -52,11 +50,6 @@ async def test_another_partition_count_is_refused_at_the_start(stack: Callable):
     with pytest.raises(ConflictError, match="set partitions to 2"):
         async with stack(partitions=4):
             pass
-
-
-def test_a_stack_wants_the_embedded_log():
-    with pytest.raises(SettingsError, match="sqlite"):
-        Stack(Settings(log="kafka://localhost:9092"))
 
 
 async def test_a_stop_finishes_the_requests_under_way(stack: Callable, texts: Any, models: ModuleType, wait: Callable):

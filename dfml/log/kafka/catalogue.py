@@ -10,13 +10,16 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 
 from dfml.errors import BadInputError, ConflictError, LogError, LogUnavailableError, UnknownTopicError
 from dfml.log.base import Cleanup, TopicConfig
-from dfml.log.kafka.client import Clients
-from dfml.log.kafka.errors import translate, translated
+from dfml.log.kafka.client import Clients, Health
+from dfml.log.kafka.errors import LOGIN, LOOK_AT_LOGIN, translate, translated
 from dfml.record import Position, TopicName, TopicPartition
 from dfml.settings.kafka import KafkaOptions
 
 ANSWER_S = 10.0
 """How long a question may take: less than a caller's usual deadline."""
+CONNECT_S = 5.0
+"""How long a cluster may take to answer first; who can wait longer tries again."""
+CONNECT_LOOK_S = 0.5
 SETTLE_S = 10.0
 """How long topics that were made or deleted may take to be seen everywhere."""
 LOOK_AGAIN_S = 0.02
@@ -38,7 +41,37 @@ class Catalogue:
         self._times = Consumer(clients.reader())
         self._options = options
         self._configs: dict[TopicName, TopicConfig] = {}
-        self._known: dict[str, int] = {}
+        self._known: dict[TopicName, int] = {}
+
+    def connect(self, health: Health) -> None:
+        """Wait until a broker answers.
+
+        Raises
+        ------
+        LogError
+            If the brokers refuse the login.
+        LogUnavailableError
+            If none answers in ``CONNECT_S`` seconds.
+        """
+        until_s = time.monotonic() + CONNECT_S
+        while True:
+            try:
+                self._look(CONNECT_LOOK_S)
+            except LogUnavailableError as error:
+                self._admin.poll(0)
+                reason, code = health.last()
+                if code in LOGIN:
+                    msg = f"{self._place} refuses the login: {reason}; {LOOK_AT_LOGIN}"
+                    raise LogError(msg) from error
+                if time.monotonic() > until_s:
+                    msg = f"{self._place} does not answer: {reason or error}; does it run, and is that its address?"
+                    raise LogUnavailableError(msg) from error
+            else:
+                return
+
+    @property
+    def _place(self) -> str:
+        return f"kafka://{self._options.brokers}"
 
     # -- topics -------------------------------------------------------------------------------------------------------
 
@@ -48,10 +81,10 @@ class Catalogue:
         self._configs = {
             name: config for name, config in self._configs.items() if name in known and config.partitions == known[name]
         }
-        new = [TopicName(name) for name in known if name not in self._configs]
+        new = [name for name in known if name not in self._configs]
         if new:
             self._ask_configs(new, known)
-        return {name: self._configs[name] for name in known if name in self._configs}  # type: ignore[index]
+        return {name: self._configs[name] for name in known if name in self._configs}
 
     def create(self, configs: Iterable[TopicConfig]) -> None:
         """Create the topics that do not exist yet, and wait until they are there for everybody."""
@@ -98,18 +131,18 @@ class Catalogue:
         """Ask anew at the next check: a topic turned out to be gone."""
         self._known = {}
 
-    def _look(self) -> dict[str, int]:
-        with translated(f"list the topics of {self._options.brokers}"):
-            listed = self._admin.list_topics(timeout=ANSWER_S).topics
+    def _look(self, timeout_s: float = ANSWER_S) -> dict[TopicName, int]:
+        with translated(f"list the topics of {self._place}"):
+            listed = self._admin.list_topics(timeout=timeout_s).topics
         # A topic that is being made or deleted is listed with an error, or without partitions.
         self._known = {
-            name: len(topic.partitions)
+            TopicName(name): len(topic.partitions)
             for name, topic in listed.items()
             if topic.error is None and topic.partitions and not name.startswith("__")
         }
         return self._known
 
-    def _is_new(self, config: TopicConfig, known: Mapping[str, int]) -> bool:
+    def _is_new(self, config: TopicConfig, known: Mapping[TopicName, int]) -> bool:
         if config.partitions < 1:
             msg = f"topic {config.name!r}: got {config.partitions} partitions, expected at least 1"
             raise BadInputError(msg)
@@ -146,7 +179,7 @@ class Catalogue:
             kept["segment.ms"] = str(min(max(share, SHORTEST_SEGMENT_MS), LONGEST_SEGMENT_MS))
         return kept
 
-    def _ask_configs(self, names: Collection[TopicName], known: Mapping[str, int]) -> None:
+    def _ask_configs(self, names: Collection[TopicName], known: Mapping[TopicName, int]) -> None:
         asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         for resource, future in self._admin.describe_configs(asked, request_timeout=ANSWER_S).items():
             name = TopicName(resource.name)

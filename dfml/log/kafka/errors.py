@@ -29,6 +29,7 @@ REFUSED = frozenset(
     }
 )
 LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
+LOOK_AT_LOGIN = "look at security.protocol, sasl.* and ssl.* in the setting kafka"
 PERMANENT = frozenset(
     {
         KafkaError.INVALID_REPLICATION_FACTOR,
@@ -53,7 +54,7 @@ def translate(error: KafkaError, doing: str) -> LogError:
     if code in REFUSED:
         return LogReadOnlyError(f"{said}; the cluster's administrator must grant the user that right (an ACL)")
     if code in LOGIN:
-        return LogError(f"{said}; look at security.protocol, sasl.* and ssl.* in the setting kafka")
+        return LogError(f"{said}; {LOOK_AT_LOGIN}")
     if code in PERMANENT:
         return LogError(said)
     return LogUnavailableError(said)

@@ -47,7 +47,7 @@ class KafkaLog(Log):
     Raises
     ------
     LogUnavailableError
-        If no broker answers in ``ANSWER_S`` seconds.
+        If no broker answers in some seconds.
     LogError
         If the brokers refuse the login.
     """
@@ -78,6 +78,7 @@ class KafkaLog(Log):
         self._transactions = Transactions(self._clients, self._encoding, self._metadata)
         self._positions = PendingPositions(self._memberships)
         self._sender: Sender | None = None
+        self._catalogue.connect(self._health)
         self.topics()
 
     # -- topics -------------------------------------------------------------------------------------------------------
@@ -139,6 +140,11 @@ class KafkaLog(Log):
             self._sender.flush(timeout_s)
 
     @property
+    def is_remote(self) -> bool:
+        """Return True."""
+        return True
+
+    @property
     def n_unsettled(self) -> int:
         """How many records were sent and are not acknowledged."""
         return 0 if self._sender is None else self._sender.n_unsettled
@@ -158,10 +164,10 @@ class KafkaLog(Log):
         """Return what the positions are committed by, or find out that they may not be."""
         if commit.generation is None:
             if commit.group not in self._simple:
-                self._simple[commit.group] = simple_metadata(self._clients, commit.group)
+                self._simple[commit.group] = simple_metadata(self._clients, self._id(commit.group))
             return self._simple[commit.group]
         membership = self._memberships.get(commit.member)
-        if membership is None or membership.group != commit.group:
+        if membership is None or membership.group != self._id(commit.group):
             raise may_not_commit(commit.group, commit.member, commit.generation)
         membership.check(commit.member, commit.generation)
         return membership.metadata()
@@ -201,7 +207,7 @@ class KafkaLog(Log):
         with self._guard, translated(f"ask for the positions of group {group!r} (right: Read on the group)"):
             asker = self._askers.get(group)
             if asker is None:
-                asker = self._askers[group] = Consumer(self._clients.positions(group), logger=client_logger)
+                asker = self._askers[group] = Consumer(self._clients.positions(self._id(group)), logger=client_logger)
             answers = asker.committed(places, ANSWER_S)
         return {
             TopicPartition(TopicName(each.topic), each.partition): each.offset for each in answers if each.offset >= 0
@@ -213,13 +219,17 @@ class KafkaLog(Log):
         topic = TopicName(f"{self._coordination}.{partitions}")
         self._catalogue.create([TopicConfig(topic, partitions)])
         self._check_group(group, topic, partitions)
-        membership = KafkaMembership(self._clients, group, topic, session_timeout_ms, self._release)
+        membership = KafkaMembership(self._clients, self._id(group), topic, session_timeout_ms, self._release)
         self._memberships[membership.member] = membership
         return membership
 
+    def _id(self, group: str) -> str:
+        """Return what the cluster knows a group by: it is no other installation's."""
+        return f"{self._coordination}.{group}"
+
     def _check_group(self, group: str, topic: TopicName, partitions: int) -> None:
         """Refuse to share a group with members that live and share another count."""
-        for other, n_members in self._catalogue.assigned_topics(group).items():
+        for other, n_members in self._catalogue.assigned_topics(self._id(group)).items():
             if other != topic and other.startswith(f"{self._coordination}."):
                 count = other.rpartition(".")[2]
                 msg = (

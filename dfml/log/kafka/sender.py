@@ -22,8 +22,6 @@ from dfml.record import Append, TopicPartition
 
 LARGE_BYTES = 64 * 1024
 """From this size on a record may be over a limit that the broker has for its topic alone."""
-RECORD_OVERHEAD_BYTES = 100
-"""What a record takes beside key, value and headers, with something to spare."""
 
 
 @dataclass(slots=True)
@@ -92,14 +90,8 @@ class Sender:
 
     def _check_sizes(self, appends: Sequence[Append]) -> None:
         for append in appends:
-            n_bytes = len(append.value)
-            if n_bytes > LARGE_BYTES and self._size(append) > self._max_record_bytes:
-                raise too_large(append, self._size(append), self._max_record_bytes)
-
-    @staticmethod
-    def _size(append: Append) -> int:
-        headers = sum(len(name) + len(value) for name, value in append.headers)
-        return len(append.value) + len(append.key) + headers + RECORD_OVERHEAD_BYTES
+            if len(append.value) > LARGE_BYTES and append.n_bytes > self._max_record_bytes:
+                raise too_large(append, self._max_record_bytes)
 
     def _produce(self, append: Append, report: Callable[..., None] | None) -> None:
         while True:
@@ -152,8 +144,9 @@ class Sender:
         self._producer.flush(1.0)
 
 
-def too_large(append: Append, n_bytes: int, limit_bytes: int) -> RecordTooLargeError:
+def too_large(append: Append, limit_bytes: int) -> RecordTooLargeError:
     """Make the error for a record that no topic takes."""
     place = TopicPartition(append.topic, append.partition)
+    n_bytes = append.n_bytes
     msg = f"a record of {n_bytes:,} bytes for {place} is over the limit of {limit_bytes:,} (setting max_record_bytes)"
     return RecordTooLargeError(msg, limit_bytes)

@@ -120,6 +120,11 @@ class SqliteLog(Log):
         """Do nothing: what was sent is settled."""
 
     @property
+    def is_remote(self) -> bool:
+        """Return False: it is a file."""
+        return False
+
+    @property
     def n_unsettled(self) -> int:
         """Return 0: what was sent is settled."""
         return 0

@@ -14,7 +14,7 @@ import numpy as np
 
 from dfml import headers as h
 from dfml.clock import Clock
-from dfml.errors import MissingTensorError, ModelError, PayloadError
+from dfml.errors import LogError, MissingTensorError, ModelError, PayloadError
 from dfml.inference.codec import decode_tensors, encode_response, read_message
 from dfml.inference.oip_pb2 import InferParameter, InferRequest
 from dfml.record import Append, Headers, Record, TopicName
@@ -106,9 +106,9 @@ class Caller:
         """Make the fate of a record that no call is made for."""
         return self._writer.drop(record, model_of(record, self._topics), reason)
 
-    def undeliverable(self, append: Append) -> Append:
-        """Make the record on the errors topic for an answer whose topic does not exist."""
-        return self._writer.undeliverable(append)
+    def undeliverable(self, append: Append, why: LogError) -> Append:
+        """Make the record on the errors topic for an answer that its topic does not take."""
+        return self._writer.undeliverable(append, why)
 
     def copy(self, record: Record, topic: TopicName) -> Append:
         """Make the copy of a model's input for its mirror: it belongs to no pipeline, so nothing waits for its end."""

@@ -11,7 +11,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from dfml import headers as h
 from dfml.clock import Clock
-from dfml.errors import DeadlineError, DfmlError, NotFoundError, OverloadedError
+from dfml.errors import (
+    DeadlineError,
+    DfmlError,
+    NotFoundError,
+    OverloadedError,
+    PayloadTooLargeError,
+    RecordTooLargeError,
+)
 from dfml.inference.oip_pb2 import InferRequest
 from dfml.log.base import Log
 from dfml.record import Append, Headers, Record, TopicName, TopicPartition
@@ -166,7 +173,7 @@ class PipelineGateway:
             Outcome(
                 self.group,
                 appends=[entry],
-                written=lambda _: self._written(opened, answered=answered),
+                written=lambda: self._written(opened, answered=answered),
                 refused=lambda error: self._refused(opened, error),
             )
         )
@@ -190,7 +197,10 @@ class PipelineGateway:
     def _refused(self, opened: OpenRequest, error: Exception) -> None:
         self._requests.leave(opened.key)
         self.admission.refused["log"] += 1
-        opened.tell_failure(OverloadedError(f"the request could not be written to the log: {error}"))
+        if isinstance(error, RecordTooLargeError):
+            opened.tell_failure(PayloadTooLargeError(f"the request is too large for the log: {error}"))
+        else:
+            opened.tell_failure(OverloadedError(f"the request could not be written to the log: {error}"))
 
     async def accepted(self, submission: Submission) -> None:
         """Wait until the request is on the log.
@@ -278,7 +288,7 @@ class PipelineGateway:
             if opened is not None and opened.answer is not None:
                 ended.append((opened, self._answer(key[1], record)))
         if ended:
-            outcome.written = lambda _: _tell(ended)
+            outcome.written = lambda: _tell(ended)
         return outcome
 
     def _answer(self, request_id: str, record: Record) -> Answer:

@@ -72,10 +72,17 @@ def test_a_part_does_not_join_a_whole_stack(parts, start, tmp_path):
     assert "is held by process" in (tmp_path / "engine.err").read_text()
 
 
-@pytest.mark.parametrize("verb", [("up",), ("run", "engine"), ("run", "tap")])
-def test_a_log_that_is_not_embedded_is_wrong_usage_and_says_what_is_expected(verb, run_alone):
-    ended = run_alone(*verb, "--log", "kafka://host:1")
-    assert (ended.code, "got 'kafka://host:1', expected sqlite:///PATH" in ended.err) == (2, True)
+def test_a_part_waits_for_a_log_that_is_not_there_yet_and_can_be_stopped_meanwhile(parts, tmp_path, eventually):
+    process = parts("engine", "--log", "kafka://127.0.0.1:1")
+    eventually(lambda: "waiting for the log: kafka://127.0.0.1:1" in (tmp_path / "engine.err").read_text())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("verb", [("up",), ("run", "tap")])
+def test_a_tap_of_a_log_without_a_folder_must_be_told_where_the_store_is(verb, run_alone):
+    ended = run_alone(*verb, "--log", "kafka://127.0.0.1:1")
+    assert (ended.code, "set lineage to a path" in ended.err) == (2, True)
 
 
 def address(process):
