@@ -47,6 +47,9 @@ OWNED: Mapping[str, str] = {
     "acks": _ACKNOWLEDGED,
     "request.required.acks": _ACKNOWLEDGED,
     "delivery.report.only.error": _ACKNOWLEDGED,
+    "message.timeout.ms": _ACKNOWLEDGED,
+    "delivery.timeout.ms": _ACKNOWLEDGED,
+    "transaction.timeout.ms": _ACKNOWLEDGED,
     "message.max.bytes": "max_record_bytes sets it, for client and topics",
     "allow.auto.create.topics": "dfml makes its topics, with their partition count",
 }
