@@ -77,7 +77,8 @@ class StepCode(Protocol):
     """A step's code, to be run again on recorded inputs.
 
     Called with one row a request and one column for each variable that the step is computed from (absent is NaN, text
-    is text), it returns the step's own variables, one column each, for the same rows in the same order.
+    is text), it returns the step's own variables, one column each, for the same rows in the same order; a variable
+    that it does not return is absent. :func:`dfml_analysis.replaying.code_of` makes one of a model's function.
     """
 
     def __call__(self, inputs: pd.DataFrame, /) -> pd.DataFrame:

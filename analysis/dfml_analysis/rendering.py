@@ -11,7 +11,15 @@ from rich.text import Text
 
 from dfml.drawing.svg import Tone, theme_css
 from dfml_analysis.verdict import ALPHA, Verdict
-from dfml_analysis.wording import short_name, spell_before_after, spell_certainty, spell_p, spell_part, spell_since
+from dfml_analysis.wording import (
+    short_name,
+    spell_before_after,
+    spell_certainty,
+    spell_p,
+    spell_part,
+    spell_since,
+    spell_unit,
+)
 
 if TYPE_CHECKING:
     from dfml_analysis.localisation import Localisation, Suspect
@@ -41,7 +49,6 @@ border-bottom:1px solid var(--dfml-line)}
 .dfml-localisation th{color:var(--dfml-soft);font-weight:600}
 .dfml-localisation p{margin:0;color:var(--dfml-soft);font-size:12px}
 """
-UNITS = {"mean": "the mean", "absent": "the absent share"}
 SHOW_ME = "show me"
 MAX_ROWS = 10
 """Suspects that are shown; the rest is in the JSON."""
@@ -83,7 +90,7 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
 
 def _damage(localisation: "Localisation", part: float, interval: tuple[float, float]) -> str:
     low, high = (spell_part(value) for value in interval)
-    unit = UNITS.get(localisation.unit, localisation.unit)
+    unit = spell_unit(localisation.unit)
     told = f"{spell_part(part)} (95 %: {low} to {high}) in {unit} of {localisation.target}"
     if interval[0] <= 0 <= interval[1]:
         return f"none that can be told from chance: {told}"

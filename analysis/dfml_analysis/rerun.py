@@ -132,14 +132,15 @@ class Rerun:
     ) -> dict[str, Floats]:
         read = {each.name: _as_recorded(each, simulated.get(each.name, each.values[self.rows])) for each in parents}
         answer = code(pd.DataFrame(read))
-        missing = [child.name for child in children if child.name not in answer]
-        if missing or len(answer) != self.rows.size:
+        known = [child for child in children if child.name in answer]
+        if not known or len(answer) != self.rows.size:
             msg = (
                 f"the code of step {step!r} gave {len(answer)} rows of {list(answer.columns)}; expected "
                 f"{self.rows.size} rows of {[child.name for child in children]}"
             )
             raise DataError(msg)
-        return {child.name: _as_numbers(step, child, answer[child.name]) for child in children}
+        never = {child.name: np.full(self.rows.size, np.nan) for child in children if child not in known}
+        return never | {child.name: _as_numbers(step, child, answer[child.name]) for child in known}
 
 
 def player_of(windows: Windows, name: str) -> str:

@@ -119,6 +119,15 @@ def spell_part(value: float) -> str:
     return f"{value:+,.3g}" if abs(value) < 1000 else f"{value:+,.0f}"
 
 
+def spell_unit(unit: str) -> str:
+    """Return a unit of damage in words: ``the mean``, ``the 95 % quantile``, ``the share over 250``."""
+    if unit.startswith("over "):
+        return f"the share {unit}"
+    if unit.startswith("p"):
+        return f"the {unit[1:]} % quantile"
+    return "the absent share" if unit == "absent" else f"the {unit}"
+
+
 def spell_since(onset: Onset) -> str:
     """Return since when, with its interval: ``2024-05-01 12:00:07 UTC (95 %: 12:00:05 to 12:00:09)``.
 

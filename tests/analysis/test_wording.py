@@ -9,7 +9,7 @@ from rich.console import Console
 from dfml_analysis.columns import Kind
 from dfml_analysis.localisation import Localisation, Summary, Suspect
 from dfml_analysis.verdict import Verdict
-from dfml_analysis.wording import spell_certainty
+from dfml_analysis.wording import spell_certainty, spell_unit
 
 
 def _suspect(variable: str, kind: Kind, before: Summary, after: Summary) -> Suspect:
@@ -91,3 +91,8 @@ def test_of_a_long_tensor_it_is_said_what_of_it_changed() -> None:
 )
 def test_how_sure_is_said_in_a_word(p_value: float, word: str) -> None:
     assert spell_certainty(p_value) == word
+
+
+def test_units_are_told_in_words() -> None:
+    told = [spell_unit(unit) for unit in ("mean", "p95", "over 250", "absent")]
+    assert told == ["the mean", "the 95 % quantile", "the share over 250", "the absent share"]

@@ -32,7 +32,8 @@ def executed(notebook: Path) -> str:
 def test_the_recorded_stream_leads_to_the_classifier() -> None:
     shown = executed(ROOT / "notebooks" / "recorded_stream.ipynb")
     assert "classifier.outputs.complex" in shown
-    assert shown.count("image/png") == 2
+    assert "most probably normal-003" in shown or "most probably classifier-000" in shown
+    assert shown.count("image/png") == 3
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
