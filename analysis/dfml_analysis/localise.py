@@ -15,7 +15,7 @@ from dfml_analysis.damage import Damage, Unit
 from dfml_analysis.guilty import guilty_pairs
 from dfml_analysis.localisation import Localisation, Suspect
 from dfml_analysis.localisers import localiser
-from dfml_analysis.localisers.base import Problem
+from dfml_analysis.localisers.base import Problem, Ranking
 from dfml_analysis.onset import follow
 from dfml_analysis.verdict import Verdict
 
@@ -60,9 +60,9 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
     """
     start = time.perf_counter()
     problem = Problem(graph, reference, current, target, seed, damage)
+    ranking = rank(problem, method)
+    accused = ranking.verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
     with _blas().limit(limits=1):
-        ranking = localiser(method).rank(problem)
-        accused = ranking.verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
         suspects = _followed(problem, ranking.suspects) if accused else ranking.suspects
     seconds = time.perf_counter() - start
     return Localisation(
@@ -78,6 +78,18 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         evidence=ranking.evidence,
         show_me=_show_me(current, suspects),
     )
+
+
+def rank(problem: Problem, method: str) -> Ranking:
+    """Return a method's answer alone, without since when and which requests.
+
+    Raises
+    ------
+    DataError
+        As :func:`localise`.
+    """
+    with _blas().limit(limits=1):
+        return localiser(method).rank(problem)
 
 
 def _followed(problem: Problem, suspects: Sequence[Suspect]) -> tuple[Suspect, ...]:

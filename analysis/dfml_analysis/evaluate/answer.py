@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
-from dfml_analysis.localisation import Localisation
+from dfml_analysis.localisation import FLAG_LEVEL
+from dfml_analysis.localisers.base import Ranking
+from dfml_analysis.verdict import Verdict
 
 OK, FAILED = "ok", "failed"
 
@@ -77,22 +79,28 @@ class Answer:
         return self.verdict in {"fault", "input_shift"}
 
 
-def ranked_steps(graph: nx.DiGraph, found: Localisation) -> list[str]:
+def ranked_steps(graph: nx.DiGraph, ranking: Ranking) -> list[str]:
     """Return the steps of the suspects, most suspect first, each once; without suspects, those of the evidence."""
-    ordered = sorted(found.evidence, key=lambda item: item.p_value)
-    names = [item.variable for item in found.suspects or ordered]
+    ordered = sorted(ranking.evidence, key=lambda item: item.p_value)
+    names = [item.variable for item in ranking.suspects or ordered]
     return list(dict.fromkeys(_step(graph, name) for name in names))
 
 
-def accused_steps(graph: nx.DiGraph, found: Localisation) -> list[str]:
-    """Return the steps that the verdict accuses, in the order of suspicion."""
-    names = [item.variable for item in found.suspects if item.variable in found.flagged]
-    return list(dict.fromkeys(_step(graph, name) for name in names))
+def accused_steps(graph: nx.DiGraph, ranking: Ranking) -> list[str]:
+    """Return the steps that the verdict accuses, in the order of suspicion; a method without p-values its first."""
+    if ranking.verdict not in {Verdict.FAULT, Verdict.INPUT_SHIFT}:
+        return []
+    accused = [
+        suspect.variable
+        for place, suspect in enumerate(ranking.suspects)
+        if suspect.p_value <= FLAG_LEVEL or (math.isnan(suspect.p_value) and not place)
+    ]
+    return list(dict.fromkeys(_step(graph, name) for name in accused))
 
 
-def smallest_p(found: Localisation) -> float | None:
+def smallest_p(ranking: Ranking) -> float | None:
     """Return the smallest p-value of an answer; None where it has none."""
-    values = [suspect.p_value for suspect in found.suspects] + [item.p_value for item in found.evidence]
+    values = [suspect.p_value for suspect in ranking.suspects] + [item.p_value for item in ranking.evidence]
     return min((value for value in values if not math.isnan(value)), default=None)
 
 

@@ -13,7 +13,7 @@ from dfml_analysis.evaluate.answer import FAILED, OK, Answer, accused_steps, ran
 from dfml_analysis.evaluate.case import Case, Posed
 from dfml_analysis.evaluate.memory import PeakMemory
 from dfml_analysis.evaluate.simulate import Setting, simulate
-from dfml_analysis.localise import localise
+from dfml_analysis.localise import rank
 from dfml_analysis.localisers import localiser
 from dfml_analysis.localisers.base import Problem
 
@@ -111,25 +111,24 @@ def ask(case: Case, posed: Posed, method: str, limit_s: float = LIMIT_S) -> Answ
     memory, start = PeakMemory(), time.perf_counter()
     try:
         with _limited(limit_s):
-            windows = (problem.graph, problem.reference, problem.current, problem.target)
-            found = localise(*windows, method=method, seed=problem.seed)
+            ranking = rank(problem, method)
     except Exception as error:  # noqa: BLE001 - whatever a method raises is its failure, and is counted as one
         _logger.debug("%s failed on %s, %s", method, case.condition, case.name, exc_info=True)
         seconds = time.perf_counter() - start
         return _with(known, seconds, memory.growth_mb, status=FAILED, reason=f"{type(error).__name__}: {error}")
     seconds, peak_mb = time.perf_counter() - start, memory.growth_mb
-    if found.status.startswith(FAILED):
-        reason = found.status.removeprefix(FAILED).removeprefix(": ")
+    if ranking.status.startswith(FAILED):
+        reason = ranking.status.removeprefix(FAILED).removeprefix(": ")
         return _with(known, seconds, peak_mb, status=FAILED, reason=reason)
     return _with(
         known,
         seconds,
         peak_mb,
-        suspects=ranked_steps(problem.graph, found),
-        accused=accused_steps(problem.graph, found),
-        verdict=found.verdict.value,
-        p_value=smallest_p(found),
-        reason=found.status.removeprefix(OK).removeprefix("; "),
+        suspects=ranked_steps(problem.graph, ranking),
+        accused=accused_steps(problem.graph, ranking),
+        verdict=ranking.verdict.value,
+        p_value=smallest_p(ranking),
+        reason=ranking.status.removeprefix(OK).removeprefix("; "),
     )
 
 

@@ -1,6 +1,7 @@
 """The petshop suite finds traffics and issues by looking at the folder."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 from dfml.errors import DataError
 from dfml_analysis.evaluate.suites.petshop import petshop_cases
 
+ROOT = Path(__file__).parents[3]
+DATA = Path(os.environ.get("DFML_SHARED_DATA", ROOT.parent / "shared" / "data")) / "petshop"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the PetShop data set is not at {DATA}")
 SERVICES = ("shop", "search", "table")
 
 
@@ -66,3 +70,13 @@ def test_an_issue_without_a_root_cause_names_the_file(folder):
     (folder / "any_traffic" / "test" / "issue_2" / "target.json").write_text("{}")
     with pytest.raises(DataError, match=r"issue_2/target\.json: got None for target\.node"):
         petshop_cases(folder, "test")
+
+
+@needs_data
+def test_every_issue_of_the_data_set_is_a_case_with_its_service_in_the_graph():
+    issues = [case for case in petshop_cases(DATA, "train") if "no issue" not in case.condition]
+    assert len(issues) == len(list(DATA.glob("*/train/issue_*")))
+    for case in issues:
+        posed = case.pose()
+        assert posed.problem.target in posed.problem.current
+        assert set(posed.truth) <= set(posed.problem.graph)

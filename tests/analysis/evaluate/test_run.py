@@ -42,7 +42,7 @@ def test_a_method_that_raises_has_failed_and_says_why():
 
 
 def test_a_method_that_takes_too_long_has_failed(monkeypatch):
-    monkeypatch.setattr("dfml_analysis.evaluate.run.localise", lambda *_, **__: time.sleep(30))
+    monkeypatch.setattr("dfml_analysis.evaluate.run.rank", lambda *_, **__: time.sleep(30))
     answer = ask(_case(0), _pose(0), "dfml", limit_s=0.05)
     assert (answer.status, answer.reason) == ("failed", "TimeoutError: it took over 0.05 s")
 
