@@ -32,7 +32,7 @@ def executed(notebook: Path) -> str:
 def test_the_recorded_stream_leads_to_the_classifier() -> None:
     shown = executed(ROOT / "notebooks" / "recorded_stream.ipynb")
     assert "classifier.outputs.complex" in shown
-    assert "most probably normal-003" in shown or "most probably classifier-000" in shown
+    assert "most probable" in shown
     assert shown.count("image/png") == 3
 
 
