@@ -27,7 +27,7 @@ check: prepare  ## Check format, lint, types and layers
 
 bench: prepare  ## Measure engine and localiser into build/bench (DATA=folder of the recorded study)
 	$(PYTHON) -m experiments.engine_latency --out build/bench
-	@if [ -d '$(DATA)' ]; then set -x; .venv/bin/dfml evaluate --suite recorded --data '$(DATA)' --out build/bench/recorded; \
+	@if [ -d '$(DATA)' ]; then set -x; .venv/bin/dfml evaluate --suite recorded --quick --data '$(DATA)' --out build/bench/recorded; \
 	else echo "recorded study skipped: there is no folder $(DATA); name it with DATA=..." >&2; fi
 
 kafka: prepare  ## Start an Apache Kafka on free loopback ports and print its address (KAFKA_VERSION=3.9.1; wants Java 17 and Maven)

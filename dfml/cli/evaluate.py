@@ -1,8 +1,9 @@
 """``evaluate``: methods of fault localisation on a suite of cases with a known answer, scored and drawn."""
 
 import os
+import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +17,8 @@ from dfml.errors import BadInputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rich.progress import Progress, TaskID
+
     from dfml_analysis.evaluate.answer import Answer
     from dfml_analysis.evaluate.case import Case
     from dfml_analysis.evaluate.journal import Journal
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 DPI = 130
 """Of the figures."""
 MAX_REASONS = 10
+TOLD_EVERY_S = 10.0
+"""How often cases.csv is written again, and a line of progress where there is no terminal for a bar."""
 INTERRUPTED = 130
 """What a shell expects of a process that ended by SIGINT."""
 DATA_VARIABLE = "DFML_SHARED_DATA"
@@ -133,15 +138,13 @@ def _run(plan: "Plan", choice: Choice, out: Path | None) -> "tuple[Sequence[Answ
     journal = Journal(out, choice.configuration) if out is not None else None
     answers: list[Answer] = [] if journal is None else journal.answers
     done = {answer.key for answer in answers}
+    n_missing = plan.n_missing(done)
     with progress() as bar:
-        task = bar.add_task(choice.suite, total=plan.n_answers, completed=plan.n_answers - plan.n_missing(done))
-
-        def keep(answer: "Answer") -> None:
-            answers.append(answer) if journal is None else journal.keep(answer)
-            bar.update(task, advance=1, description=f"{answer.method}, {answer.condition}")
-
+        watched = _Watched(bar, bar.add_task(choice.suite, total=n_missing), answers, journal)
+        if done:
+            say(f"{len(done)} answers are there; {n_missing} are missing")
         try:
-            run(plan, done, keep)
+            run(plan, done, watched.keep)
         except KeyboardInterrupt:
             return answers, True
         finally:
@@ -150,15 +153,41 @@ def _run(plan: "Plan", choice: Choice, out: Path | None) -> "tuple[Sequence[Answ
     return answers, False
 
 
+@dataclass(slots=True)
+class _Watched:
+    """Keeps answers, and tells now and then how far it is: with a bar, or with lines where nobody looks at one."""
+
+    bar: "Progress"
+    task: "TaskID"
+    answers: "list[Answer]"
+    journal: "Journal | None"
+    told_s: float = field(default_factory=time.monotonic)
+
+    def keep(self, answer: "Answer") -> None:
+        """Keep an answer, in the journal if there is one."""
+        self.answers.append(answer) if self.journal is None else self.journal.keep(answer)
+        what = f"{answer.method}, {answer.condition}"
+        self.bar.update(self.task, advance=1, description=what)
+        if time.monotonic() - self.told_s > TOLD_EVERY_S:
+            self._tell(what)
+            self.told_s = time.monotonic()
+
+    def _tell(self, what: str) -> None:
+        if self.bar.disable:
+            state = self.bar.tasks[0]
+            say(f"{state.completed:.0f} of {state.total:.0f} answers; {what}")
+        if self.journal is not None:
+            self.journal.write_cases()
+
+
 def _write(journal: "Journal", choice: Choice) -> None:
     """Write everything that is made of the answers into their folder."""
     from dfml_analysis.evaluate.figures import draw_conditions, draw_methods
-    from dfml_analysis.evaluate.journal import cases_csv
     from dfml_analysis.evaluate.page import render_page
     from dfml_analysis.evaluate.scores import overview, score, scores_csv
 
     answers = journal.answers
-    journal.write("cases.csv", cases_csv(answers))
+    journal.write_cases()
     journal.write("scores.csv", scores_csv([*overview(answers), *score(answers)]))
     draw_methods(overview(answers)).savefig(journal.folder / "methods.png", dpi=DPI)
     draw_conditions(score(answers)).savefig(journal.folder / "conditions.png", dpi=DPI)

@@ -77,6 +77,10 @@ class Journal:
         with self._lines.open("ab") as file:
             file.write(orjson.dumps(asdict(answer), option=orjson.OPT_APPEND_NEWLINE))
 
+    def write_cases(self) -> None:
+        """Write ``cases.csv`` of the answers so far."""
+        self.write("cases.csv", cases_csv(self.answers))
+
     def write(self, name: str, text: str) -> Path:
         """Write one more file into the folder, whole or not at all, and return its path."""
         path = self.folder / name
