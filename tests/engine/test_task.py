@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -352,7 +351,7 @@ def test_what_a_garbled_record_leaves_alone_in_a_join_is_dropped(desk: Callable)
 def test_a_request_of_another_pipeline_leaves_its_callers_deadline_behind(desk: Callable, topics: Topics):
     fed = desk("{input: {externalInputs: [q.outputs.X]}, steps: [{name: a}], output: {steps: [a]}}")
     named = ((h.PIPELINE, b"q"), (h.VERSION, b"7"), (h.DEADLINE, b"5000"), ("traceparent", b"00-1"))
-    record = replace(fed.record("pipeline.q.outputs", {"X": [1]}), headers=named)
+    record = fed.record("pipeline.q.outputs", {"X": [1]})._replace(headers=named)
     fed.task.arrive(fed.topology, fed.topology.external_feeds[record.topic, "q"], record)
     [append] = fed.task.appends
     headers = dict(append.headers)
