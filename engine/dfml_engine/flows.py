@@ -1,6 +1,6 @@
 """The requests that a task remembers: under way, and finished of late."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 
 from dfml.record import Record
@@ -16,11 +16,44 @@ FlowKey = tuple[str, int, bytes]
 Endings = Mapping[tuple[int, int], Ending]
 
 
-class Flows:
-    """Flows by pipeline, version and request."""
+class UnderWay:
+    """How many requests of each pipeline are under way in a worker, and for which pipelines these are too many.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    limit : int
+        From how many on a pipeline has too many, until half of them have ended.
+
+    Those of a cyclic pipeline are not counted: they end by age alone.
+    """
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self._limit = limit
+        self._counts: Counter[str] = Counter()
+        self.full: frozenset[str] = frozenset()
+        """The pipelines that have too many."""
+
+    def begin(self, topology: Topology) -> None:
+        """Take note of one more."""
+        if not topology.cyclic:
+            self._counts[topology.pipeline] += 1
+            if self._counts[topology.pipeline] == self._limit:
+                self.full |= {topology.pipeline}
+
+    def end(self, topology: Topology) -> None:
+        """Take note of one less."""
+        if not topology.cyclic:
+            self._counts[topology.pipeline] -= 1
+            if self.full and self._counts[topology.pipeline] <= self._limit // 2:
+                self.full -= {topology.pipeline}
+
+
+class Flows:
+    """Flows by pipeline, version and request; ``under_way`` counts them with those of other tasks."""
+
+    def __init__(self, under_way: UnderWay | None = None) -> None:
         self._open: OrderedDict[FlowKey, Flow] = OrderedDict()
+        self._under_way = under_way or UnderWay()
         self._finished: OrderedDict[FlowKey, Endings] = OrderedDict()
 
     def under_way(self, topology: Topology, request: bytes) -> Flow | None:
@@ -35,12 +68,20 @@ class Flows:
         """Make the flow that a record begins."""
         flow = Flow.begun_by(topology, record)
         self._open[topology.pipeline, topology.version, record.key] = flow
+        self._under_way.begin(topology)
         return flow
+
+    def forget_all(self) -> None:
+        """Forget everything that is under way: it is another's."""
+        for flow in self._open.values():
+            self._under_way.end(flow.topology)
+        self._open.clear()
 
     def finish(self, flow: Flow) -> None:
         """Remember of a flow only how its rules ended."""
         key = (flow.topology.pipeline, flow.topology.version, flow.request)
         if self._open.pop(key, None) is not None:
+            self._under_way.end(flow.topology)
             self._finished[key] = flow.ended
             if len(self._finished) > FINISHED_KEPT:
                 self._finished.popitem(last=False)
@@ -56,4 +97,5 @@ class Flows:
                 self._open.move_to_end(key)
             else:
                 del self._open[key]
+                self._under_way.end(flow.topology)
                 yield flow

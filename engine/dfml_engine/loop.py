@@ -368,10 +368,13 @@ class EventLoop:
                 if outcome:
                     self.submit(outcome)
                 self._wake_by(worker.wake_ms())
-        # A topic waits for every worker of the process; the others are read meanwhile.
-        self._reading.pause(NOTHING.union(*(worker.paused() for worker in self._workers)))
+        self._pace()
         if any(worker.topics() is not self._wanted[number] for number, worker in enumerate(self._workers)):
             self.refresh()
+
+    def _pace(self) -> None:
+        """Let topics wait, for every worker of the process, where one holds as much as it may."""
+        self._reading.pause(NOTHING.union(*(worker.paused() for worker in self._workers)))
 
     async def _look(self) -> None:
         """Read what other processes append, a batch a turn so that requests in this process go on."""
@@ -436,6 +439,7 @@ class EventLoop:
             if outcome:
                 self.submit(outcome)
             self._wake_by(worker.wake_ms())
+        self._pace()
 
 
 def _exists(append: Append, known: Mapping[TopicName, TopicConfig]) -> bool:

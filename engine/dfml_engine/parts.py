@@ -12,7 +12,7 @@ from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import ConflictError
 from dfml.log.base import Log
 from dfml.record import Append
-from dfml.settings import Settings
+from dfml.settings import KAFKA_SCHEME, Settings
 from dfml.topics import Topics
 from dfml_engine.announcing import Announcer
 from dfml_engine.control import ENGINE_PART, MODEL_PART, pipeline_problem
@@ -81,14 +81,21 @@ class Parts:
         )
         self.started = self.draining = False
         self._users: dict[str, set[str]] = {}
-        self.engine = EngineWorker(self.topics, selection) if Part.ENGINE in chosen else None
+        self.engine = EngineWorker(self.topics, selection, settings.max_held_records) if Part.ENGINE in chosen else None
         self.models = self._make_models(settings) if Part.MODEL_GATEWAY in chosen else None
         self.gateway = self._make_gateway(settings, log) if Part.PIPELINE_GATEWAY in chosen else None
         self.registry.listen(self)
 
     def _make_models(self, settings: Settings) -> ModelGateway:
         runtime = RuntimeOptions(settings.python_paths, settings.artefact_paths)
-        options = ModelGatewayOptions(runtime, settings.pool_threads, settings.model_timeout_ms, self.selection)
+        options = ModelGatewayOptions(
+            runtime,
+            settings.pool_threads,
+            settings.model_timeout_ms,
+            self.selection,
+            settings.max_held_records,
+            settings.max_held_bytes,
+        )
         return ModelGateway(self.topics, options, self.loop.hand_in, self._clock)
 
     def _make_gateway(self, settings: Settings, log: Log) -> PipelineGateway:
@@ -97,6 +104,7 @@ class Parts:
             settings.request_timeout_ms,
             settings.max_outstanding_requests,
             settings.max_outstanding_bytes,
+            settings.max_record_bytes if settings.log.startswith(KAFKA_SCHEME) else None,
         )
         return PipelineGateway(log, self.topics, limits, self.loop.submit, self.share, self._clock)
 

@@ -14,7 +14,7 @@ from dfml.headers import Identity, identity
 from dfml.record import Append, Record, TopicName
 from dfml_engine.firing import Decision, decide
 from dfml_engine.flow import Arrival, Ending, Flow, Gathering
-from dfml_engine.flows import Flows
+from dfml_engine.flows import Flows, UnderWay
 from dfml_engine.held import HeldOffsets
 from dfml_engine.payloads import join_payload, parse, undecodable
 from dfml_engine.recovery import Sent
@@ -32,15 +32,17 @@ class Task:
         Makes the records.
     already : Sent
         What an earlier owner of the partition number had written; it is not written again.
+    under_way : UnderWay
+        Counts the requests under way with those of other tasks.
     """
 
-    def __init__(self, writer: Writer, already: Sent | None = None) -> None:
+    def __init__(self, writer: Writer, already: Sent | None = None, under_way: UnderWay | None = None) -> None:
         self.appends: list[Append] = []
         self.touched: set[TopicName] = set()
         self._held: dict[TopicName, HeldOffsets] = defaultdict(HeldOffsets)
         self.already = Sent() if already is None else already
         self._writer = writer
-        self._flows = Flows()
+        self._flows = Flows(under_way)
         self._windows = Windows()
 
     # -- positions ----------------------------------------------------------------------------------------------------
@@ -68,6 +70,10 @@ class Task:
         """How many records are still needed."""
         return sum(len(held) for held in list(self._held.values()))
 
+    def leave(self) -> None:
+        """Forget the requests under way: the partition number is another's."""
+        self._flows.forget_all()
+
     # -- records in ---------------------------------------------------------------------------------------------------
 
     def arrive(self, topology: Topology, feeds: Sequence[Feed], record: Record) -> None:
@@ -91,8 +97,7 @@ class Task:
 
     def has_begun(self, topology: Topology, request: bytes) -> bool:
         """Return whether anything of the request has come to this version of the pipeline."""
-        flow = self._flows.under_way(topology, request)
-        return flow is not None or self._flows.endings(topology, request) is not None
+        return (self._flows.under_way(topology, request) or self._flows.endings(topology, request)) is not None
 
     def fail(self, topology: Topology, step: str, record: Record) -> None:
         """Take note that a step failed for a request (``record`` is on the errors topic): nothing comes of it."""

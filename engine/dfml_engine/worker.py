@@ -12,7 +12,7 @@ from dfml import headers as h
 from dfml.log.base import Log
 from dfml.record import Record, TopicName, TopicPartition
 from dfml.topics import Topics
-from dfml_engine.flows import FLOW_AGE_MS
+from dfml_engine.flows import FLOW_AGE_MS, UnderWay
 from dfml_engine.outcome import Outcome
 from dfml_engine.recovery import Sent, already_written
 from dfml_engine.registry import LoadedSpec
@@ -66,10 +66,11 @@ class EngineWorker:
 
     inherits = "engine"
 
-    def __init__(self, topics: Topics, selection: Selection = ALL) -> None:
+    def __init__(self, topics: Topics, selection: Selection = ALL, max_held_records: int = 10_000) -> None:
         self._topics = topics
         self._selection = selection
         self.group = selection.group(self.inherits)
+        self._under_way = UnderWay(max_held_records)
         self._writer = Writer(topics)
         self._topologies: dict[tuple[bytes, bytes], Topology] = {}
         self._newest: dict[str, Topology] = {}
@@ -127,8 +128,12 @@ class EngineWorker:
         return self._read
 
     def paused(self) -> frozenset[TopicName]:
-        """Return none."""
-        return NOTHING
+        """Return the inputs of the pipelines that have too many requests under way.
+
+        The models' answers are read on: they end requests. What waits is on the log.
+        """
+        full = self._under_way.full
+        return frozenset(map(self._topics.pipeline_inputs, full)) if full else NOTHING
 
     def sinks(self) -> frozenset[TopicName]:
         """Return every topic that a rule writes, the errors and the fates."""
@@ -150,7 +155,9 @@ class EngineWorker:
     def release(self, partitions: Collection[int]) -> None:
         """Forget the tasks of these partition numbers; their next owner makes them anew from the log."""
         for number in partitions:
-            self._tasks.pop(number, None)
+            task = self._tasks.pop(number, None)
+            if task is not None:
+                task.leave()
             self._already.pop(number, None)
         self._unclaimed = [record for record in self._unclaimed if record.partition not in partitions]
 
@@ -262,7 +269,9 @@ class EngineWorker:
     def _task(self, partition: int) -> Task:
         task = self._tasks.get(partition)
         if task is None:
-            task = self._tasks[partition] = Task(self._writer, self._already.setdefault(partition, Sent()))
+            task = self._tasks[partition] = Task(
+                self._writer, self._already.setdefault(partition, Sent()), self._under_way
+            )
         return task
 
     def _collect(self, outcome: Outcome) -> None:

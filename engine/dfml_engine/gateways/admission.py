@@ -1,11 +1,14 @@
 """Which requests a pipeline gateway takes: within its bounds, on the partition numbers whose answers it reads."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Never
 from zlib import crc32
 
-from dfml.errors import OverloadedError
+from dfml.errors import OverloadedError, PayloadTooLargeError
+from dfml.record import Append
 from dfml_engine.gateways.directory import Directory, LoadedPipeline
 from dfml_engine.gateways.requests import RequestTable
 from dfml_engine.share import Share
@@ -13,12 +16,16 @@ from dfml_engine.share import Share
 
 @dataclass(frozen=True, slots=True)
 class PipelineGatewayOptions:
-    """Limits: partition numbers, the default deadline (milliseconds), requests on their way at once and their size."""
+    """Limits: partition numbers, the default deadline (milliseconds), requests on their way at once and their size.
+
+    ``max_record_bytes`` is the largest record that the log takes; None where it takes any.
+    """
 
     partitions: int = 1
     request_timeout_ms: int = 30_000
     max_outstanding_requests: int = 10_000
     max_outstanding_bytes: int = 256 * 1024 * 1024
+    max_record_bytes: int | None = None
 
 
 class Admission:
@@ -31,6 +38,7 @@ class Admission:
         self._requests = requests
         self.refused: Counter[str] = Counter()
         self.draining = False
+        self._n_reading_bytes = 0
 
     @property
     def has_number(self) -> bool:
@@ -63,6 +71,40 @@ class Admission:
             limit = f"{self._options.max_outstanding_bytes} bytes (max_outstanding_bytes)"
             self._refuse("too large", f"the requests on their way have {n_bytes} bytes, the limit is {limit}")
         return loaded
+
+    @contextmanager
+    def reading(self, n_bytes: int) -> Iterator[None]:
+        """Keep room for a body of that size while the block runs; then it is a request on its way, or gone.
+
+        One body finds room always when there is nothing else, whatever the bound.
+
+        Raises
+        ------
+        OverloadedError
+            If the requests on their way and the bodies being read would have more bytes than allowed.
+        """
+        held, limit = self._requests.n_bytes + self._n_reading_bytes, self._options.max_outstanding_bytes
+        if held and held + n_bytes > limit:
+            self._refuse("too large", f"requests of {held} bytes are on their way, of {limit} (max_outstanding_bytes)")
+        self._n_reading_bytes += n_bytes
+        try:
+            yield
+        finally:
+            self._n_reading_bytes -= n_bytes
+
+    def check_size(self, entry: Append) -> None:
+        """Refuse what the log will not take.
+
+        Raises
+        ------
+        PayloadTooLargeError
+            If the record is larger than the log's limit.
+        """
+        limit = self._options.max_record_bytes
+        n_bytes = len(entry.key) + len(entry.value) + sum(len(name) + len(value) for name, value in entry.headers)
+        if limit is not None and n_bytes > limit:
+            msg = f"the request is a record of {n_bytes} bytes, expected at most {limit} (setting max_record_bytes)"
+            raise PayloadTooLargeError(msg)
 
     def partition_for(self, request_id: str) -> int:
         """Choose one of the partition numbers whose answers this gateway reads.

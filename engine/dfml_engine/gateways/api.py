@@ -1,6 +1,7 @@
 """What a face (REST, gRPC) needs of the pipeline gateway's core: submit, await, cancel, look up."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +70,16 @@ class PipelineGatewayApi(Protocol):
 
     def pipelines(self) -> Mapping[str, PipelineStatus]:
         """Return the loaded pipelines by name; asked for every request, so it must cost nothing."""
+        ...
+
+    def reading(self, n_bytes: int) -> AbstractContextManager[None]:
+        """Keep room for a request's body of that size while it is read.
+
+        Raises
+        ------
+        OverloadedError
+            If requests and bodies together would hold more bytes than allowed.
+        """
         ...
 
     def submit(self, pipeline: str, request: InferRequest, options: SubmitOptions) -> Submission:

@@ -4,11 +4,9 @@ Quick models (``inline`` in their spec) are called where the record is read; all
 own, and a call that does not return by its deadline is given up: its request fails, the gateway goes on.
 """
 
-import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Self
 
 from dfml import headers as h
@@ -21,6 +19,7 @@ from dfml.spec.schema import Batch, ExperimentSpec
 from dfml.topics import Topics
 from dfml_engine.gateways.batching import Batcher
 from dfml_engine.gateways.calling import Caller, Target, count_rows, model_of
+from dfml_engine.gateways.calls import OpenCalls
 from dfml_engine.gateways.experiments import Experiments, Routed
 from dfml_engine.held import HeldOffsets
 from dfml_engine.outcome import Outcome
@@ -50,12 +49,16 @@ class ModelGatewayOptions:
         The longest that a call may take.
     selection
         The models whose inputs are read.
+    max_held_records, max_held_bytes
+        What the calls of one model, and of all, may hold before their topics wait.
     """
 
     runtime: RuntimeOptions
     pool_threads: int = 4
     model_timeout_ms: int = 60_000
     selection: Selection = ALL
+    max_held_records: int = 10_000
+    max_held_bytes: int = 256 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -102,12 +105,11 @@ class ModelGateway:
         self._batches: dict[tuple[TopicName, bytes, bytes], Batch] = {}
         self._models: dict[TopicName, _Hosted] = {}
         self._read: frozenset[TopicName] = frozenset()
+        self._pooled: frozenset[TopicName] = frozenset()
         self._held: dict[TopicPartition, HeldOffsets] = defaultdict(HeldOffsets)
         self._already: dict[int, Sent] = {}
         self._touched: set[TopicPartition] = set()
-        self._calls: dict[int, PooledCall] = {}
-        self._deadlines: list[tuple[int, int]] = []
-        self._order = count()
+        self._calls = OpenCalls(options.max_held_records, options.max_held_bytes)
 
     # -- specs --------------------------------------------------------------------------------------------------------
 
@@ -128,6 +130,7 @@ class ModelGateway:
         if before is not None and before.pool is not None:
             before.pool.close()
         self._models[topic] = hosted
+        self._pooled = self._pooled | {topic} if hosted.pool is not None else self._pooled - {topic}
         if self._options.selection.covers(spec.name):
             self._read |= {topic}
         return PartStatus("Model", spec.name, spec.version, PART, hosted.runtime is not None, hosted.problem)
@@ -174,8 +177,8 @@ class ModelGateway:
         return self._read
 
     def paused(self) -> frozenset[TopicName]:
-        """Return none."""
-        return frozenset()
+        """Return the inputs of the models whose calls hold as much as they may."""
+        return self._pooled & self._read if self._calls.too_large else self._calls.full
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
         """Learn what was answered already for the records that will be read again."""
@@ -190,11 +193,9 @@ class ModelGateway:
 
     def release(self, partitions: Collection[int]) -> None:
         """Give up the calls for these partition numbers: their next owner makes them."""
-        for number, call in list(self._calls.items()):
-            if call.records[0].partition in partitions:
-                del self._calls[number]
-                if call.give_up():
-                    call.pool.replace_thread()
+        for call in self._calls.take_on(partitions):
+            if call.give_up():
+                call.pool.replace_thread()
         self._batcher.forget(partitions)
         for place in [place for place in self._held if place.partition in partitions]:
             del self._held[place]
@@ -209,7 +210,7 @@ class ModelGateway:
 
     def calls_in_flight(self) -> Counter[str]:
         """Return how many calls of each model are under way or queued."""
-        return Counter(model_of(call.records[0], self._topics) for call in list(self._calls.values()))
+        return Counter(model_of(call.records[0], self._topics) for call in self._calls.all())
 
     # -- records ------------------------------------------------------------------------------------------------------
 
@@ -310,11 +311,9 @@ class ModelGateway:
 
     def _enqueue(self, target: Target, pool: CallPool, records: Sequence[Record], now_ms: int) -> None:
         call = PooledCall(records, pool, max(self._deadline(record, now_ms) for record in records))
-        number = next(self._order)
-        self._calls[number] = call
+        number = self._calls.add(call)
         for record in records:
             self._hold(record)
-        heapq.heappush(self._deadlines, (call.deadline_ms, number))
         pool.submit(lambda: self._run(number, call, target))
 
     def _run(self, number: int, call: PooledCall, target: Target) -> None:
@@ -335,7 +334,7 @@ class ModelGateway:
         return self._with_positions(outcome)
 
     def _finished(self, number: int, call: PooledCall) -> None:
-        del self._calls[number]
+        self._calls.end(number)
         for record in call.records:
             self._release(record)
 
@@ -358,18 +357,13 @@ class ModelGateway:
         outcome = Outcome(self.group, instead=self._caller.undeliverable)
         for records in self._batcher.due(now_ms):
             self._call_gathered(records, outcome)
-        while self._deadlines and self._deadlines[0][0] <= now_ms:
-            _, number = heapq.heappop(self._deadlines)
-            call = self._calls.get(number)
-            if call is not None:
-                self._give_up(number, call, outcome)
+        for number, call in self._calls.due(now_ms):
+            self._give_up(number, call, outcome)
         return self._with_positions(outcome)
 
     def wake_ms(self) -> int | None:
         """Return the next deadline of a pooled call or the next end of a batch's window."""
-        while self._deadlines and self._deadlines[0][1] not in self._calls:
-            heapq.heappop(self._deadlines)
-        times = (self._deadlines[0][0] if self._deadlines else None, self._batcher.next_close_ms())
+        times = (self._calls.next_deadline_ms(), self._batcher.next_close_ms())
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ under a used id is refused.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from dfml import headers as h
 from dfml.clock import Clock
@@ -128,6 +129,10 @@ class PipelineGateway:
         """Take no more requests."""
         self.admission.draining = True
 
+    def reading(self, n_bytes: int) -> AbstractContextManager[None]:
+        """Keep room for a body of that size while it is read, or refuse it (OverloadedError)."""
+        return self.admission.reading(n_bytes)
+
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def submit(self, pipeline: str, request: InferRequest, options: SubmitOptions) -> Submission:
@@ -165,9 +170,10 @@ class PipelineGateway:
             return
         partition = self.admission.partition_for(request.id)
         opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms, len(value))
-        self._requests.enter(opened)
         headers = entry_headers((pipeline, loaded.topology.version, request.id), given, deadline_ms)
         entry = Append(self._topics.pipeline_inputs(pipeline), partition, request.id.encode(), value, headers)
+        self.admission.check_size(entry)
+        self._requests.enter(opened)
         answered = loaded.status.synchronous
         self._submit(
             Outcome(

@@ -25,11 +25,11 @@ from dfml.inference.codec import read_message
 from dfml.inference.oip_pb2 import InferResponse
 from dfml.inference.rest_binary import JSON_LENGTH_HEADER, OutputForm, check_outputs, render_response
 from dfml_engine.gateways.api import Answer, Pending, Submission
+from dfml_engine.gateways.rest_call import RETRY_AFTER_SECONDS
 from dfml_engine.routing import ROUTE_HEADER
 
 REQUEST_ID_KEY = "dfml.request_id"
 """Where a call's scope holds its request id, for the error that may follow."""
-RETRY_AFTER_SECONDS = "1"
 
 _STATUS: tuple[tuple[type[DfmlError], int], ...] = (
     (PayloadTooLargeError, 413),
@@ -51,7 +51,7 @@ def json_response(status: int, document: object, headers: Mapping[str, str] | No
     """Return a JSON answer; 503 asks to try again."""
     given = dict(headers or {})
     if status == 503:
-        given.setdefault("retry-after", RETRY_AFTER_SECONDS)
+        given.setdefault("retry-after", RETRY_AFTER_SECONDS.decode())
     return Response(orjson.dumps(document), status, given, "application/json")
 
 
@@ -129,7 +129,7 @@ async def _send(send: Send, status: int, body: bytes, submission: Submission, *,
     if json_bytes is not None:
         headers.append((JSON_LENGTH_HEADER.lower().encode(), b"%d" % json_bytes))
     if status == 503:
-        headers.append((b"retry-after", RETRY_AFTER_SECONDS.encode()))
+        headers.append((b"retry-after", RETRY_AFTER_SECONDS))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

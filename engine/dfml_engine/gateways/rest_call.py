@@ -18,6 +18,7 @@ MAX_TIMEOUT_MS = 86_400_000
 MAX_REQUEST_ID = 256
 MAX_PASSED_ON_BYTES = 16_384
 """The caller's headers travel on every record of the request, so they are kept to what other servers allow."""
+RETRY_AFTER_SECONDS = b"1"
 DRAIN_SECONDS = 5.0
 """How long a refused body is thrown away before the connection closes: closing on unread data resets it, and the caller
 would lose the refusal."""
@@ -39,7 +40,7 @@ class CallHeaders:
     respond_async: bool = False
     routed_to: str = ""
     json_bytes: int | None = None
-    body_bytes: int = 0
+    body_bytes: int | None = None
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> CallHeaders:
@@ -75,7 +76,7 @@ def _make_headers(found: dict[bytes, bytes], passed_on: Headers) -> CallHeaders:
         raise BadInputError(msg)
     json_bytes = found.get(_JSON_LENGTH)
     request_id = found.get(b"x-request-id")
-    timeout = found.get(b"x-request-timeout-ms")
+    timeout, length = found.get(b"x-request-timeout-ms"), found.get(b"content-length")
     return CallHeaders(
         passed_on=passed_on,
         request_id=check_request_id(request_id.decode("latin-1"), "header x-request-id") if request_id else None,
@@ -83,7 +84,7 @@ def _make_headers(found: dict[bytes, bytes], passed_on: Headers) -> CallHeaders:
         respond_async=_prefers_async(found.get(b"prefer", b"")),
         routed_to=found.get(b"seldon-model", b"").decode("latin-1"),
         json_bytes=None if json_bytes is None else _whole(json_bytes, JSON_LENGTH_HEADER, 0, 2**63),
-        body_bytes=_whole(found.get(b"content-length", b"0"), "content-length", 0, 2**63),
+        body_bytes=None if length is None else _whole(length, "content-length", 0, 2**63),
     )
 
 
@@ -152,14 +153,16 @@ def _within(message: Message, limit_bytes: int, held_bytes: int) -> bytes:
     return chunk
 
 
-async def refuse_body(receive: Receive, send: Send, body: bytes) -> None:
-    """Answer 413 at once, then throw away what the caller still sends, for a while, and close the connection."""
+async def refuse_body(receive: Receive, send: Send, status: int, body: bytes) -> None:
+    """Answer 413 or 503 at once, then throw away what the caller still sends, for a while, and close the connection."""
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    if status == 503:
+        headers.append((b"retry-after", RETRY_AFTER_SECONDS))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     try:
         async with asyncio.timeout(DRAIN_SECONDS):

@@ -5,11 +5,14 @@ besides the server's own unless the answer takes long.
 """
 
 import asyncio
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
-from dfml.errors import BadInputError, PayloadTooLargeError
-from dfml.inference.rest_binary import parse_binary_request, take_output_form
+from dfml.errors import BadInputError, OverloadedError, PayloadTooLargeError
+from dfml.inference.oip_pb2 import InferRequest
+from dfml.inference.rest_binary import OutputForm, parse_binary_request, take_output_form
 from dfml.inference.rest_json import parse_infer_request
 from dfml_engine.gateways.api import Answer, PipelineGatewayApi, Submission, SubmitOptions
 from dfml_engine.gateways.rest_answer import REQUEST_ID_KEY, accepted_response, error_body, send_answer
@@ -18,6 +21,19 @@ from dfml_engine.gateways.rest_names import find_pipeline
 
 WATCH_AFTER_SECONDS = 0.05
 """A caller's departure matters when its answer takes long; before that, watching would cost more than it saves."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """What a body says: the message, the form of the answer, the id that stood in it."""
+
+    request: InferRequest
+    form: OutputForm
+    body_id: str
+
+
+class _NoRoomError(OverloadedError):
+    """There is no room for the body, which has not been read."""
 
 
 class InferCall:
@@ -34,22 +50,22 @@ class InferCall:
         try:
             await self._serve(scope, receive, send)
         except PayloadTooLargeError as error:
-            await refuse_body(receive, send, error_body(str(error)))
+            await refuse_body(receive, send, 413, error_body(str(error)))
+        except _NoRoomError as error:
+            await refuse_body(receive, send, 503, error_body(str(error)))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope["headers"])
         if headers.request_id:
             scope[REQUEST_ID_KEY] = headers.request_id
         pipeline = self._find(scope, headers)
-        body = await read_body(receive, headers.body_bytes, self._max_request_bytes)
-        if body is None:
+        call = await self._read(receive, headers)
+        if call is None:
             return
-        json_bytes = headers.json_bytes
-        request = parse_infer_request(body) if json_bytes is None else parse_binary_request(body, json_bytes)
-        form = take_output_form(request)
-        body_id = check_request_id(request.id, "id") if request.id else ""
+        form, body_id = call.form, call.body_id
         options = SubmitOptions(headers.request_id or body_id or None, headers.passed_on, headers.timeout_ms)
-        submission = self._gateway.submit(pipeline, request, options)
+        submission = self._gateway.submit(pipeline, call.request, options)
+        del call  # the answer may take long: what the caller sent is on the log, and need not stay here
         scope[REQUEST_ID_KEY] = submission.request_id
         if headers.respond_async:
             await self._gateway.accepted(submission)
@@ -58,6 +74,23 @@ class InferCall:
         answer = await self._await_answer(submission, receive)
         if answer is not None:
             await send_answer(send, answer, form, submission=submission, body_id=body_id)
+
+    async def _read(self, receive: Receive, headers: CallHeaders) -> "_Call | None":
+        """Read the body; None when the caller went away. One of unknown length counts as the largest."""
+        limit = self._max_request_bytes
+        announced = limit if headers.body_bytes is None else min(headers.body_bytes, limit)
+        with ExitStack() as room:
+            try:
+                room.enter_context(self._gateway.reading(announced))
+            except OverloadedError as error:
+                raise _NoRoomError(str(error)) from error
+            body = await read_body(receive, headers.body_bytes or 0, limit)
+            if body is None:
+                return None
+            json_bytes = headers.json_bytes
+            request = parse_infer_request(body) if json_bytes is None else parse_binary_request(body, json_bytes)
+        form = take_output_form(request)
+        return _Call(request, form, check_request_id(request.id, "id") if request.id else "")
 
     def _find(self, scope: Scope, headers: CallHeaders) -> str:
         status = find_pipeline(self._gateway.pipelines(), scope["path_params"], headers.routed_to)

@@ -82,6 +82,7 @@ class PooledCall:
         self.records = records
         self.pool = pool
         self.deadline_ms = deadline_ms
+        self.n_bytes = sum(len(record.value) for record in records)
         self._stage = _Stage.QUEUED
         self._guard = threading.Lock()
 

@@ -38,6 +38,7 @@ class EchoGateway:
 
     loaded: dict[str, PipelineStatus] = field(default_factory=dict)
     is_ready: bool = True
+    room_bytes: int = 2**31
     refuses: Exception | None = None
     fails: Exception | None = None
     answers: Callable[[Submission, InferRequest], Answer] | None = None
@@ -79,6 +80,12 @@ class EchoGateway:
 
     def cancel(self, submission: Submission) -> None:
         self.cancelled.put_nowait(submission)
+
+    def reading(self, n_bytes: int) -> contextlib.AbstractContextManager[None]:
+        if n_bytes > self.room_bytes:
+            msg = f"requests of {n_bytes} bytes are on their way"
+            raise OverloadedError(msg)
+        return contextlib.nullcontext()
 
     async def lookup(self, pipeline: str, request_id: str) -> Answer | Pending:
         if request_id not in self.taken:
@@ -503,6 +510,23 @@ async def test_an_address_in_use_is_said_at_once(gateway: EchoGateway) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"rest_host '127.0.0.1', rest_port {port}: cannot listen there: Addr"):
             await serve_rest(create_app(gateway, PAGES, max_request_bytes=LIMIT), "127.0.0.1", port)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_that_finds_no_room_is_refused_unread_and_may_come_again(
+    client: httpx.AsyncClient, gateway: EchoGateway, announced: bool
+) -> None:
+    gateway.room_bytes = 1
+    body = orjson.dumps(BODY)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield body
+
+    answer = await client.post("/v2/pipelines/echo/infer", content=body if announced else parts())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "bytes are on their way" in answer.json()["error"]
+    gateway.room_bytes = 2**31
+    assert (await client.post("/v2/pipelines/echo/infer", content=body)).status_code == 200
 
 
 async def test_closing_lets_open_calls_end(gateway: EchoGateway) -> None:
