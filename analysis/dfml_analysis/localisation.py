@@ -14,6 +14,7 @@ from dfml_analysis.columns import Kind
 from dfml_analysis.guilty import GuiltyPair
 from dfml_analysis.onset import Onset
 from dfml_analysis.verdict import Verdict
+from dfml_analysis.versions import Load
 from dfml_analysis.wording import short_name, spell_change
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Suspect:
         Since when; None where it was not asked, or too little could be compared.
     pairs : tuple of GuiltyPair
         Requests that show the change, each beside one of the reference that was asked alike, most telling first.
+    version : Load or None
+        What was loaded of the step when the change began (:func:`dfml_analysis.versions.with_versions`).
     """
 
     step: str
@@ -101,6 +104,7 @@ class Suspect:
     also: tuple[str, ...] = ()
     onset: Onset | None = None
     pairs: tuple[GuiltyPair, ...] = ()
+    version: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class Onset:
         The id of the request at ``row``.
     time_ms, earliest_ms, latest_ms, until_ms : int or None
         When those requests entered, ms since the epoch; None where the frames do not tell.
+    before_ms : int or None
+        When the last request before ``earliest`` entered.
     timeline : Timeline
     """
 
@@ -96,6 +98,7 @@ class Onset:
     earliest_ms: int | None = None
     latest_ms: int | None = None
     until_ms: int | None = None
+    before_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,8 @@ def _timed(onset: Onset, times: Sequence[int], n_reference: int, n_rows: int) ->
         return onset
     first, earliest, latest = (times[row + n_reference] for row in (onset.row, onset.earliest, onset.latest))
     until = None if onset.until is None else times[onset.until + n_reference]
-    return replace(onset, time_ms=first, earliest_ms=earliest, latest_ms=latest, until_ms=until)
+    before = times[max(onset.earliest + n_reference - 1, 0)]
+    return replace(onset, time_ms=first, earliest_ms=earliest, latest_ms=latest, until_ms=until, before_ms=before)
 
 
 def _views(windows: Windows, name: str, kind: Kind) -> tuple[np.ndarray, Floats]:

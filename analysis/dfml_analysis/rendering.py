@@ -15,6 +15,7 @@ from dfml_analysis.wording import (
     short_name,
     spell_before_after,
     spell_certainty,
+    spell_load,
     spell_p,
     spell_part,
     spell_since,
@@ -79,6 +80,8 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
     first = localisation.suspects[0]
     if first.onset is not None:
         yield "since", spell_since(first.onset)
+    if first.version is not None:
+        yield "version", spell_load(first.version)
     if not math.isnan(first.p_value):
         compared = "" if math.isnan(first.n_compared) else f", {first.n_compared:,.0f} requests a window compared"
         yield "how sure", f"{spell_certainty(first.p_value)}: p = {spell_p(first.p_value)}{compared}"

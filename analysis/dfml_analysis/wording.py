@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.onset import Onset, Since
 from dfml_analysis.verdict import ALPHA
+from dfml_analysis.versions import Load
 
 if TYPE_CHECKING:
     from dfml_analysis.localisation import Summary, Suspect
@@ -117,6 +118,12 @@ def spell_part(value: float) -> str:
     if abs(value) >= MANY:
         return f"{value:+,.0f}"
     return f"{value:+,.3g}" if abs(value) < 1000 else f"{value:+,.0f}"
+
+
+def spell_load(load: Load) -> str:
+    """Return what was loaded, and when: ``2 of model classifier was loaded 2024-05-01 12:00:06 UTC``."""
+    moment = datetime.fromtimestamp(load.loaded_ms / 1000, UTC).isoformat(" ", "seconds")[:-6]
+    return f"{load.version} of {load.kind.lower()} {load.name} was loaded {moment} UTC"
 
 
 def spell_unit(unit: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dfml.graph import PipelineGraph
+    from dfml.lineage.entry import LoadedSpec
     from dfml.lineage.store import LineageStore
     from dfml.lineage.traces import Trace
     from dfml_analysis.localisation import Localisation
@@ -47,7 +48,8 @@ SeedOption = Annotated[int, typer.Option(help="For methods that draw random numb
 class Question:
     """What a localisation is asked: two windows, what depends on what, and the target.
 
-    ``pipeline`` is the graph to be drawn where the windows are a pipeline's.
+    ``pipeline`` is the graph to be drawn where the windows are a pipeline's, ``loaded`` what was loaded of it and its
+    models, and when.
     """
 
     causal: "nx.DiGraph"
@@ -55,6 +57,7 @@ class Question:
     current: "pd.DataFrame"
     target: str
     pipeline: "PipelineGraph | None" = None
+    loaded: "tuple[LoadedSpec, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +192,9 @@ def _ask_pipeline(store: "LineageStore", pipeline: str, windows: tuple[str, str]
             raise NotFoundError(msg)
     before, after = align(reference, current)
     own = f"{pipeline}.{target}"
-    return Question(
-        from_pipeline(graph, before.columns), before, after, own if own in before.columns else target, graph
-    )
+    named = own if own in before.columns else target
+    loaded = (*store.specs("Pipeline", pipeline), *store.specs("Model"))
+    return Question(from_pipeline(graph, before.columns), before, after, named, graph, loaded)
 
 
 def _pipeline_graph(store: "LineageStore", pipeline: str) -> "PipelineGraph":
@@ -213,13 +216,15 @@ def _pipeline_graph(store: "LineageStore", pipeline: str) -> "PipelineGraph":
 def _answer(question: Question, way: Way) -> "Localisation":
     from dfml_analysis.damage import Damage, parse_unit
     from dfml_analysis.localise import localise as localise_windows
+    from dfml_analysis.versions import with_versions
 
     damage = Damage(parse_unit(way.unit))
     windows = (question.reference, question.current)
     with console(stderr=True).status("comparing the windows"):
-        return localise_windows(
+        found = localise_windows(
             question.causal, *windows, question.target, method=way.method, seed=way.seed, damage=damage
         )
+        return with_versions(found, question.loaded)
 
 
 def _guilty_traces(store: "LineageStore", found: "Localisation") -> Sequence["Trace"]:

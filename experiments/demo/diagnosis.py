@@ -17,6 +17,7 @@ from dfml_analysis.causal_graph import from_pipeline
 from dfml_analysis.guilty import GuiltyPair
 from dfml_analysis.localisation import Localisation
 from dfml_analysis.localise import localise
+from dfml_analysis.versions import with_versions
 from experiments.demo.traffic import Window
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def diagnose(store: LineageStore, document: Path, reference: Window, current: Wi
     before, after = align(*(_complete_frame(store, pipeline.name, window) for window in (reference, current)))
     causal = from_pipeline(graph, before.columns)
     found = localise(causal, before, after, f"{pipeline.name}.{TARGET}", seed=seed)
+    found = with_versions(found, (*store.specs("Pipeline", pipeline.name), *store.specs("Model")))
     return Diagnosis(graph, causal, before, after, found)
 
 
