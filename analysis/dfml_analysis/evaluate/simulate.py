@@ -25,7 +25,11 @@ MIXED = "mixed"
 WEIGHTS = (0.5, 1.5)
 CYCLE_ROWS = 120
 """Requests of a simulated day."""
+DAILY = 1.5
+"""Amplitude of the daily cycle, in standard deviations of the rest."""
 N_CONFOUNDED = 2
+MAX_DRAWS = 50
+"""Graphs that are drawn before it is said that none of the shape fits the fault."""
 
 Twist = Literal["", "confounder", "edge missing", "edge too many", "daily", "cancelled"]
 """What else is odd, in both windows alike: an unrecorded common cause of two steps; an edge that the given graph lacks
@@ -71,6 +75,11 @@ class Setting:
     n_current: int | None = None
     twist: Twist = ""
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether a reader of the broken step makes up for it."""
+        return self.twist == "cancelled"
+
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
@@ -103,66 +112,62 @@ def simulate(setting: Setting, seed: int | Sequence[int]) -> Simulated:
     """
     _check(setting)
     rng = np.random.default_rng(seed)
-    world = _draw_world(setting, rng)
+    plan = _draw_plan(setting, rng)
+    world = _World(setting, plan, rng)
     world.window(N_CALIBRATION, rng)
     reference = world.window(setting.n_rows, rng)
-    faulty = {node: setting.fault for node in world.chosen}
-    shifted = {node: setting.shift for node in world.shifted}
-    current = world.window(setting.n_current or setting.n_rows, rng, faulty, shifted)
-    broken = (*world.chosen, *world.shifted, *world.compensating) if setting.fault != "none" else world.shifted
-    return Simulated(read_graph(world.told), reference, current, world.target, tuple(dict.fromkeys(broken)))
+    current = world.window(setting.n_current or setting.n_rows, rng, faulty=True)
+    broken = tuple(dict.fromkeys((*plan.broken, *plan.compensating, *plan.shifted)))
+    return Simulated(read_graph(_told(setting, plan.parents, rng)), reference, current, plan.target, broken)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A graph, and which of its nodes play which part."""
+
+    parents: Parents
+    target: str
+    broken: tuple[str, ...]
+    compensating: tuple[str, ...]
+    shifted: tuple[str, ...]
+    confounded: tuple[str, ...]
 
 
 class _World:
-    """One pipeline: its graph, its mechanisms, and what of it breaks."""
+    """The mechanisms of a plan, and the means and standard deviations that the first window gives its nodes."""
 
-    def __init__(self, setting: Setting, parents: Parents, rng: np.random.Generator) -> None:
-        self.setting, self.parents = setting, parents
-        self.families = {
-            node: str(rng.choice(list(FAMILIES))) if setting.family == MIXED else setting.family
-            for node, above in parents.items()
-            if above
-        }
-        self.weights = {
-            node: rng.uniform(*WEIGHTS, size=len(above)) * rng.choice([-1.0, 1.0], size=len(above))
-            for node, above in parents.items()
-        }
-        graph = read_graph(parents)
-        self.target = max(parents, key=lambda node: (len(nx.ancestors(graph, node)), node))
-        self.upstream = [node for node in parents if node in nx.ancestors(graph, self.target) | {self.target}]
+    def __init__(self, setting: Setting, plan: _Plan, rng: np.random.Generator) -> None:
+        self.setting, self.plan = setting, plan
+        self.families = {node: self._family(node, rng) for node, above in plan.parents.items() if above}
+        self.weights = {node: _draw_weights(len(above), rng) for node, above in plan.parents.items()}
         self.scales: dict[str, tuple[float, float]] = {}
-        self.confounded: set[str] = set()
-        self.chosen: tuple[str, ...] = ()
-        self.shifted: tuple[str, ...] = ()
-        self.compensating: tuple[str, ...] = ()
-        self.told = parents
 
-    def window(
-        self,
-        n_rows: int,
-        rng: np.random.Generator,
-        faulty: Mapping[str, str] | None = None,
-        shifted: Mapping[str, float] | None = None,
-    ) -> pd.DataFrame:
-        """Return a window of requests; the first one that is drawn sets the nodes' means and standard deviations."""
-        hidden, values = rng.normal(size=n_rows), dict[str, Floats]()
-        affected = rng.random(n_rows) < self.setting.share
-        for node, above in self.parents.items():
-            columns = [np.nan_to_num(values[parent]) for parent in above]
-            if node in self.compensating and faulty:
-                columns[above.index(self.chosen[0])] -= self.setting.severity
-            pa = np.column_stack(columns) if columns else np.empty((n_rows, 0))
+    def window(self, n_rows: int, rng: np.random.Generator, *, faulty: bool = False) -> pd.DataFrame:
+        """Return a window of requests, with what the plan breaks if ``faulty``."""
+        hidden, affected = rng.normal(size=n_rows), rng.random(n_rows) < self.setting.share
+        values: dict[str, Floats] = {}
+        for node in self.plan.parents:
+            pa = self._read(node, values, n_rows, faulty=faulty)
             draw = partial(self._draw, node, hidden, rng)
-            values[node] = draw(pa) + (shifted or {}).get(node, 0.0)
-            if faulty and node in faulty:
-                damaged = FAULTS[faulty[node]].damage(draw, pa, self.setting.severity, rng)
+            values[node] = draw(pa)
+            if faulty and node in self.plan.shifted:
+                values[node] = values[node] + self.setting.shift
+            if faulty and node in self.plan.broken:
+                damaged = FAULTS[self.setting.fault].damage(draw, pa, self.setting.severity, rng)
                 values[node] = np.where(affected, damaged, values[node])
         return pd.DataFrame(values)
+
+    def _read(self, node: str, values: Mapping[str, Floats], n_rows: int, *, faulty: bool) -> Floats:
+        """Return a node's parents, shape (n, d): absent counts as 0, and who makes up for a fault takes it away."""
+        columns = {parent: np.nan_to_num(values[parent]) for parent in self.plan.parents[node]}
+        if faulty and node in self.plan.compensating:
+            columns[self.plan.broken[0]] = columns[self.plan.broken[0]] - self.setting.severity
+        return np.column_stack(list(columns.values())) if columns else np.empty((n_rows, 0))
 
     def _draw(self, node: str, hidden: Floats, rng: np.random.Generator, pa: Floats) -> Floats:
         """Return the standardised values of a node given its parents."""
         raw = FAMILIES[self.families[node]](pa * self.weights[node], rng) if pa.shape[1] else self._root(len(pa), rng)
-        if node in self.confounded:
+        if node in self.plan.confounded:
             raw = raw + hidden
         mean, sd = self.scales.setdefault(node, (float(raw.mean()), float(raw.std()) or 1.0))
         return np.asarray((raw - mean) / sd)
@@ -172,55 +177,68 @@ class _World:
         if self.setting.twist != "daily":
             return drawn
         phase = rng.integers(CYCLE_ROWS)
-        return drawn + 1.5 * np.sin(2 * np.pi * (np.arange(n_rows) + phase) / CYCLE_ROWS)
+        return drawn + DAILY * np.sin(2 * np.pi * (np.arange(n_rows) + phase) / CYCLE_ROWS)
+
+    def _family(self, node: str, rng: np.random.Generator) -> str:
+        drawn = str(rng.choice(list(FAMILIES)))
+        if node in self.plan.broken and (needed := FAULTS[self.setting.fault].family) is not None:
+            return needed
+        return drawn if self.setting.family == MIXED else self.setting.family
 
 
-MAX_DRAWS = 50
-"""Graphs that are drawn before it is said that none of the shape fits the fault."""
+def _draw_weights(n: int, rng: np.random.Generator) -> Floats:
+    return np.asarray(rng.uniform(*WEIGHTS, size=n) * rng.choice([-1.0, 1.0], size=n))
 
 
-def _draw_world(setting: Setting, rng: np.random.Generator) -> _World:
-    """Return a pipeline that has enough nodes for the faults; what breaks is drawn among them."""
-    fault = FAULTS[setting.fault]
+def _draw_plan(setting: Setting, rng: np.random.Generator) -> _Plan:
+    """Return a graph that has enough nodes for the faults; what breaks is drawn among them."""
     for _ in range(MAX_DRAWS):
-        world = _World(setting, draw_parents(setting.shape, setting.n_nodes, rng), rng)
-        degrees = {node: len(world.parents[node]) for node in world.upstream}
-        fitting = [node for node, n in degrees.items() if (n == 0 if fault.of_input else n >= fault.n_parents)]
-        if setting.twist == "cancelled":
-            fitting = [node for node in fitting if node != world.target]
+        parents = draw_parents(setting.shape, setting.n_nodes, rng)
+        target, upstream = _aim(parents)
+        fitting = _fitting(setting, parents, [node for node in upstream if node != target or not setting.is_cancelled])
         if setting.fault == "none" or len(fitting) >= setting.n_faults:
-            _break(world, fitting, rng)
-            return world
-    msg = f"simulation: no {setting.shape} of {setting.n_nodes} nodes has {setting.n_faults} that {setting.fault} fits"
-    raise DataError(msg)
+            break
+    else:
+        shape = f"{setting.shape} of {setting.n_nodes} nodes"
+        msg = f"simulation: no {shape} has {setting.n_faults} that {setting.fault} fits; take more nodes or another"
+        raise DataError(msg)
+    n_broken = 0 if setting.fault == "none" else setting.n_faults
+    broken = tuple(sorted(map(str, rng.choice(fitting, size=n_broken, replace=False)))) if n_broken else ()
+    steps = [node for node, above in parents.items() if above]
+    roots = [node for node in upstream if not parents[node]]
+    n_confounded = min(N_CONFOUNDED, len(steps)) if setting.twist == "confounder" else 0
+    return _Plan(
+        parents=parents,
+        target=target,
+        broken=broken,
+        compensating=tuple(node for node in steps if setting.is_cancelled and broken[0] in parents[node])[:1],
+        shifted=(str(rng.choice(roots)),) if setting.shift else (),
+        confounded=tuple(map(str, rng.choice(steps, size=n_confounded, replace=False))),
+    )
 
 
-def _break(world: _World, fitting: list[str], rng: np.random.Generator) -> None:
-    """Draw which nodes break, and what else is odd."""
-    setting = world.setting
-    if setting.fault != "none":
-        world.chosen = tuple(sorted(map(str, rng.choice(fitting, size=setting.n_faults, replace=False))))
-        family = FAULTS[setting.fault].family
-        world.families |= {node: family for node in world.chosen if family is not None}
-    roots = [node for node in world.upstream if not world.parents[node]]
-    if setting.shift:
-        world.shifted = (str(rng.choice(roots)),)
-    steps = [node for node, above in world.parents.items() if above]
-    if setting.twist == "confounder":
-        world.confounded = set(map(str, rng.choice(steps, size=min(N_CONFOUNDED, len(steps)), replace=False)))
-    if setting.twist == "cancelled":
-        world.compensating = tuple(node for node in steps if world.chosen[0] in world.parents[node])[:1]
-    world.told = _told(world, rng)
+def _aim(parents: Parents) -> tuple[str, list[str]]:
+    """Return the target, which is the node with the most ancestors, and these with it in topological order."""
+    graph = read_graph(parents)
+    above = {node: nx.ancestors(graph, node) for node in parents}
+    target = max(parents, key=lambda node: (len(above[node]), node))
+    return target, [node for node in parents if node in above[target] or node == target]
 
 
-def _told(world: _World, rng: np.random.Generator) -> Parents:
+def _fitting(setting: Setting, parents: Parents, nodes: Sequence[str]) -> list[str]:
+    fault = FAULTS[setting.fault]
+    n_parents = {node: len(parents[node]) for node in nodes}
+    return [node for node, n in n_parents.items() if (n == 0 if fault.of_input else n >= fault.n_parents)]
+
+
+def _told(setting: Setting, parents: Parents, rng: np.random.Generator) -> Parents:
     """Return the graph as it is given to the methods: the true one, or one with an edge more or less."""
-    told = {node: list(above) for node, above in world.parents.items()}
+    told = {node: list(above) for node, above in parents.items()}
     names = list(told)
-    if world.setting.twist == "edge missing":
+    if setting.twist == "edge missing":
         node = str(rng.choice([name for name, above in told.items() if len(above) > 1] or names[1:]))
         told[node].remove(str(rng.choice(told[node])))
-    if world.setting.twist == "edge too many":
+    if setting.twist == "edge too many":
         pairs = [(up, down) for index, up in enumerate(names) for down in names[index + 1 :] if up not in told[down]]
         up, down = pairs[int(rng.integers(len(pairs)))]
         told[down].append(up)

@@ -58,7 +58,7 @@ def test_a_share_of_the_requests_is_affected():
 def test_a_shift_and_several_faults_are_all_told():
     made = simulate(replace(MIDDLE, n_faults=2, shift=1.0), 2)
     assert len(made.broken) == 3
-    assert made.graph.in_degree(made.broken[-1]) == 0
+    assert made.graph.in_degree(made.broken[-1]) == 0, "the shifted input is told last"
 
 
 @pytest.mark.parametrize(("twist", "n_more"), [("edge missing", -1), ("edge too many", 1)])
