@@ -40,8 +40,9 @@ class KafkaMembership(Membership):
         The group, and the coordination topic whose partitions are shared.
     session_timeout_ms : int
         How long the member may be silent.
-    before_release : callable
-        Called with partition numbers that will be another's when it returns: their positions must be committed.
+    handover : pair of callable
+        The first is called with partition numbers that are the member's own from now on, before it is told; the second
+        with those that will be another's when it returns: their positions must be committed.
 
     Raises
     ------
@@ -55,10 +56,10 @@ class KafkaMembership(Membership):
         group: str,
         topic: TopicName,
         session_timeout_ms: int,
-        before_release: Callable[["KafkaMembership", frozenset[int]], None],
+        handover: "tuple[OnHandover, OnHandover]",
     ) -> None:
         self.group = group
-        self._before_release = before_release
+        self._after_gain, self._before_release = handover
         self._owned: set[int] = set()
         self._fenced = ""
         self._closed = False
@@ -92,6 +93,11 @@ class KafkaMembership(Membership):
     def member(self) -> str:
         """The member's own name, unique in the group."""
         return self._member
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partition numbers that it owns now."""
+        return frozenset(self._owned)
 
     @property
     def generation(self) -> int:
@@ -193,7 +199,9 @@ class KafkaMembership(Membership):
 
     def _assigned(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
         self._is_in = True
-        self._owned |= {place.partition for place in places}
+        gained = frozenset(place.partition for place in places)
+        self._owned |= gained
+        self._after_gain(self, gained)
 
     def _revoked(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
         lost = frozenset(place.partition for place in places)
@@ -210,6 +218,9 @@ class KafkaMembership(Membership):
             self.close()
             msg = f"group {self.group!r}: member {self._member!r} {self._fenced}; join again"
             raise FencedError(msg)
+
+
+OnHandover = Callable[[KafkaMembership, frozenset[int]], None]
 
 
 def may_not_commit(group: str, member: str, generation: int | None) -> FencedError:

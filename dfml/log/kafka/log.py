@@ -1,5 +1,6 @@
 """The log on a Kafka cluster, as one process sees it."""
 
+import secrets
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from dfml.log.kafka.group import KafkaMembership, may_not_commit
 from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.reader import KafkaReader
 from dfml.log.kafka.sender import Sender
+from dfml.log.kafka.transactional_sender import TransactionalSender
 from dfml.log.kafka.transactions import Encoding, Transactions, simple_metadata
 from dfml.record import Append, Position, TopicName, TopicPartition
 from dfml.settings import Delivery, KafkaOptions
@@ -75,9 +77,10 @@ class KafkaLog(Log):
         self._simple: dict[str, bytes] = {}
         self._compacted: frozenset[TopicName] = frozenset()
         self._encoding = Encoding(clock, self._is_compacted)
-        self._transactions = Transactions(self._clients, self._encoding, self._metadata)
+        self._transactions = self._open_transactions(f"{coordination}.{secrets.token_hex(8)}")
+        self._delivery = delivery
         self._positions = PendingPositions(self._memberships)
-        self._sender: Sender | None = None
+        self._sender: Sender | TransactionalSender | None = None
         self._catalogue.connect(self._health)
         self.topics()
 
@@ -149,10 +152,17 @@ class KafkaLog(Log):
         """How many records were sent and are not acknowledged."""
         return 0 if self._sender is None else self._sender.n_unsettled
 
-    def _start_sender(self) -> Sender:
+    def _start_sender(self) -> Sender | TransactionalSender:
         if self._sender is None:
-            self._sender = Sender(self._clients, self._encoding, self._positions, self._options.max_record_bytes)
+            limit_bytes = self._options.max_record_bytes
+            if self._delivery == "transactional":
+                self._sender = TransactionalSender(self._open_transactions, self._positions, limit_bytes)
+            else:
+                self._sender = Sender(self._clients, self._encoding, self._positions, limit_bytes)
         return self._sender
+
+    def _open_transactions(self, name: str) -> Transactions:
+        return Transactions(self._clients, self._encoding, self._metadata, name)
 
     def _check_places(self, appends: Sequence[Append], commits: Sequence[Commit]) -> None:
         places = {TopicPartition(append.topic, append.partition) for append in appends}
@@ -219,7 +229,8 @@ class KafkaLog(Log):
         topic = TopicName(f"{self._coordination}.{partitions}")
         self._catalogue.create([TopicConfig(topic, partitions)])
         self._check_group(group, topic, partitions)
-        membership = KafkaMembership(self._clients, self._id(group), topic, session_timeout_ms, self._release)
+        handover = (self._take_over, self._release)
+        membership = KafkaMembership(self._clients, self._id(group), topic, session_timeout_ms, handover)
         self._memberships[membership.member] = membership
         return membership
 
@@ -242,6 +253,15 @@ class KafkaLog(Log):
         """Let nothing of these numbers be unacknowledged or uncommitted when their next owner takes them up."""
         self.flush(RELEASE_S)
         self._positions.forget(membership.member, numbers)
+        if isinstance(self._sender, TransactionalSender):
+            self._sender.give_up(membership.group, membership.owned - numbers)
+
+    def _take_over(self, membership: KafkaMembership, numbers: frozenset[int]) -> None:
+        """End what earlier owners of these numbers left open."""
+        if self._delivery == "transactional":
+            sender = self._start_sender()
+            assert isinstance(sender, TransactionalSender)
+            sender.take_over(membership.group, numbers, membership.owned)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

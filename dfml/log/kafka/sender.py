@@ -70,7 +70,7 @@ class Sender:
     def send(self, appends: Sequence[Append], commits: Sequence[Commit], settled: Settled) -> None:
         """Send a unit; ``settled`` is called by :meth:`pump`, or at once when there is nothing to wait for."""
         try:
-            self._check_sizes(appends)
+            check_sizes(appends, self._max_record_bytes)
         except RecordTooLargeError as error:
             settled((), error)
             return
@@ -87,11 +87,6 @@ class Sender:
         self.n_unsettled += len(appends)
         if not unit.n_open:
             self._settle()
-
-    def _check_sizes(self, appends: Sequence[Append]) -> None:
-        for append in appends:
-            if len(append.value) > LARGE_BYTES and append.n_bytes > self._max_record_bytes:
-                raise too_large(append, self._max_record_bytes)
 
     def _produce(self, append: Append, report: Callable[..., None] | None) -> None:
         while True:
@@ -144,9 +139,19 @@ class Sender:
         self._producer.flush(1.0)
 
 
-def too_large(append: Append, limit_bytes: int) -> RecordTooLargeError:
-    """Make the error for a record that no topic takes."""
-    place = TopicPartition(append.topic, append.partition)
-    n_bytes = append.n_bytes
-    msg = f"a record of {n_bytes:,} bytes for {place} is over the limit of {limit_bytes:,} (setting max_record_bytes)"
-    return RecordTooLargeError(msg, limit_bytes)
+def check_sizes(appends: Sequence[Append], limit_bytes: int) -> None:
+    """Find out whether a log with this limit takes the records.
+
+    Raises
+    ------
+    RecordTooLargeError
+        If one is larger.
+    """
+    for append in appends:
+        if len(append.value) > LARGE_BYTES and append.n_bytes > limit_bytes:
+            place = TopicPartition(append.topic, append.partition)
+            msg = (
+                f"a record of {append.n_bytes:,} bytes for {place} is over the limit of {limit_bytes:,} bytes"
+                " (setting max_record_bytes)"
+            )
+            raise RecordTooLargeError(msg, limit_bytes)

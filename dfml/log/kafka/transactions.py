@@ -1,6 +1,5 @@
 """Units as Kafka's transactions: records and positions become visible together or not at all."""
 
-import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from dfml.clock import Clock
 from dfml.errors import LogError, LogUnavailableError, UnknownTopicError
 from dfml.log.base import Commit
 from dfml.log.kafka.client import Clients, client_logger
-from dfml.log.kafka.errors import translate
+from dfml.log.kafka.errors import translate, translated
 from dfml.record import Append, Position, TopicName, TopicPartition
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 10.0
 """How long one transaction may take before the broker aborts it; readers behind it wait so long at worst."""
 
 Metadata = Callable[[Commit], bytes]
@@ -51,10 +50,23 @@ class Encoding:
 
 
 class Transactions:
-    """Writes one unit at a time; safe to call from any thread. The producer is made when it is first needed."""
+    """Writes one unit at a time; safe to call from any thread. The producer is made when it is first needed.
 
-    def __init__(self, clients: Clients, encoding: Encoding, metadata: Metadata) -> None:
+    Parameters
+    ----------
+    clients : Clients
+        Makes the producer.
+    encoding : Encoding
+        How records are written.
+    metadata : callable
+        Returns what the positions of a commit are committed by, or raises FencedError.
+    name : str
+        The producer's transactional id: a later producer of that name ends what an earlier one left open.
+    """
+
+    def __init__(self, clients: Clients, encoding: Encoding, metadata: Metadata, name: str) -> None:
         self._clients = clients
+        self._name = name
         self._encoding = encoding
         self._metadata = metadata
         self._guard = threading.Lock()
@@ -69,7 +81,7 @@ class Transactions:
             As the contract says; nothing is visible then.
         """
         with self._guard:
-            producer = self._producer or self._start()
+            producer = self._started()
             offsets: list[int | None] = [None] * len(appends)
             errors: list[KafkaError] = []
             try:
@@ -86,15 +98,20 @@ class Transactions:
                 for append, offset in zip(appends, offsets, strict=True)
             ]
 
-    def _start(self) -> Producer:
-        name = f"dfml-{secrets.token_hex(8)}"
-        producer = Producer(self._clients.transactional(name, int(TIMEOUT_S * 1000)), logger=client_logger)
-        try:
-            producer.init_transactions(TIMEOUT_S)
-        except KafkaException as error:
-            raise translate(error.args[0], f"begin transactions as {name!r} (right: Write on the id)") from error
-        self._producer = producer
-        return producer
+    def start(self) -> None:
+        """End what an earlier producer of this name left open, and let no such one write any more."""
+        with self._guard:
+            self._started()
+
+    def _started(self) -> Producer:
+        if self._producer is None:
+            properties = self._clients.transactional(self._name, int(TIMEOUT_S * 1000))
+            producer = Producer(properties, logger=client_logger)
+            doing = f"begin transactions as {self._name!r} (right: Write on the transactional id)"
+            with translated(doing):
+                producer.init_transactions(TIMEOUT_S)
+            self._producer = producer
+        return self._producer
 
     def _by_group(self, commits: Sequence[Commit]) -> list[tuple[bytes, list[KafkaPlace]]]:
         """Put the positions of one group together: a later one of the same topic partition counts."""

@@ -1,0 +1,178 @@
+"""Sending in transactions: a thread writes what has gathered as one, results and positions together.
+
+While one transaction is written (3 ms and more) the next units gather, so the busier the loop the larger they are.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from dfml.errors import LogError, LogUnavailableError
+from dfml.log.base import Commit, Settled
+from dfml.log.kafka.positions import PendingPositions
+from dfml.log.kafka.sender import check_sizes
+from dfml.log.kafka.transactions import Transactions
+from dfml.record import Append
+
+RECORDS_AT_ONCE = 5_000
+"""A transaction takes no further unit from there on: who reads it waits for its end."""
+FLUSH_LOOK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    appends: Sequence[Append]
+    commits: Sequence[Commit]
+    settled: Settled
+
+
+class TransactionalSender:
+    """Units on their way through one transaction after another; all but the thread is called on the loop's thread.
+
+    A transaction that its process left open would hold back all readers of its partitions until the broker gives it
+    up. So each is named for the lowest partition number that its process owns, and who takes a number over ends what
+    bears its name: see :meth:`take_over`.
+
+    Parameters
+    ----------
+    open_transactions : callable
+        Makes the transactions of a name, ending what was left open under it when they are first used.
+    positions : PendingPositions
+        Takes the positions of units without records.
+    max_record_bytes : int
+        Larger records are refused before they are sent.
+    """
+
+    def __init__(
+        self, open_transactions: Callable[[str], Transactions], positions: PendingPositions, max_record_bytes: int
+    ) -> None:
+        self._open = open_transactions
+        self._positions = positions
+        self._max_record_bytes = max_record_bytes
+        self._transactions: Transactions | None = None
+        self._name = ""
+        self._waiting: deque[_Unit] = deque()
+        self._done: deque[tuple[_Unit, LogError | None]] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self.n_unsettled = 0
+        self._n_units = 0
+        self._thread = threading.Thread(target=self._write_all, daemon=True, name="transactions")
+        self._thread.start()
+
+    def take_over(self, group: str, gained: Collection[int], owned: Collection[int]) -> None:
+        """End the transactions that earlier owners of these numbers left open, and write under the lowest one's name.
+
+        Raises
+        ------
+        LogError
+            If the broker does not let them be ended.
+        """
+        for number in gained:
+            found = self._open(f"{group}.{number}")
+            found.start()
+            found.close()
+        self._rename(group, owned)
+
+    def give_up(self, group: str, owned: Collection[int]) -> None:
+        """Write under another name, when the number that it was made of went to somebody else."""
+        self._rename(group, owned)
+
+    def _rename(self, group: str, owned: Collection[int]) -> None:
+        name = f"{group}.{min(owned)}" if owned else ""
+        with self._changed:
+            if name != self._name:
+                self._name, self._transactions = name, None
+
+    def send(self, appends: Sequence[Append], commits: Sequence[Commit], settled: Settled) -> None:
+        """Have a unit written by the thread."""
+        try:
+            check_sizes(appends, self._max_record_bytes)
+        except LogError as error:
+            settled((), error)
+            return
+        with self._changed:
+            self._waiting.append(_Unit(appends, commits, settled))
+            self.n_unsettled += len(appends)
+            self._n_units += 1
+            self._changed.notify_all()
+
+    def pump(self) -> None:
+        """Settle what the thread has written."""
+        while self._done:
+            unit, error = self._done.popleft()
+            self._n_units -= 1
+            self.n_unsettled -= len(unit.appends)
+            if error is None and not unit.appends:
+                self._positions.take(unit.commits)
+            unit.settled((), error)
+        self._positions.commit_due()
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until everything sent is settled, at most so long, and commit the positions."""
+        left_s = timeout_s
+        while self._n_units and left_s > 0:
+            with self._changed:
+                if not self._done:
+                    self._changed.wait(FLUSH_LOOK_S)
+                    left_s -= FLUSH_LOOK_S
+            self.pump()
+        self._positions.commit_now()
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                units = self._take_some()
+            error = self._write(units)
+            with self._changed:
+                self._done.extend((unit, error) for unit in units)
+                if error is not None:
+                    self._refuse_waiting(error)
+                self._changed.notify_all()
+
+    def _take_some(self) -> list[_Unit]:
+        units, n_records = [], 0
+        while self._waiting and n_records < RECORDS_AT_ONCE:
+            units.append(self._waiting.popleft())
+            n_records += len(units[-1].appends)
+        return units
+
+    def _write(self, units: Sequence[_Unit]) -> LogError | None:
+        appends = [append for unit in units for append in unit.appends]
+        if not appends:
+            return None
+        try:
+            transactions = self._current()
+            transactions.write(appends, [commit for unit in units for commit in unit.commits])
+        except LogError as error:
+            return error
+        return None
+
+    def _current(self) -> Transactions:
+        with self._changed:
+            if self._transactions is None:
+                if not self._name:
+                    msg = "this process owns no partition number: it may not write results"
+                    raise LogUnavailableError(msg)
+                self._transactions = self._open(self._name)
+            return self._transactions
+
+    def _refuse_waiting(self, error: LogError) -> None:
+        """Refuse what was sent behind a failure, so that it is sent again in order."""
+        behind = LogUnavailableError(f"sent behind what failed: {error}")
+        self._done.extend((unit, behind) for unit in self._waiting)
+        self._waiting.clear()
+
+    def close(self) -> None:
+        """Let the thread end after the transaction that it writes."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(FLUSH_LOOK_S)
