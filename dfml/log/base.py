@@ -81,6 +81,14 @@ class Reader(ABC):
         """
 
     @abstractmethod
+    def wait(self, timeout_s: float) -> None:
+        """Wait at most ``timeout_s`` seconds until a poll may find something.
+
+        It may be called in a thread of its own; meanwhile others may poll, assign and unassign, but not move what is
+        assigned backwards.
+        """
+
+    @abstractmethod
     def positions(self) -> dict[TopicPartition, int]:
         """Return the next offset to be read, per assigned topic partition."""
 

@@ -11,11 +11,12 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 
 from dfml.clock import Clock, wall_clock_ms
-from dfml.errors import FencedError, LogError, LogUnavailableError, RecordTooLargeError, UnknownTopicError
+from dfml.errors import FencedError, LogError, RecordTooLargeError, UnknownTopicError
 from dfml.log.base import Commit, Log, TopicConfig
 from dfml.record import Append, Record, TopicName, TopicPartition
 from dfml_engine.counts import LoopCounts
@@ -38,6 +39,8 @@ RETRY_S = 0.25
 """How long a refused write waits before it is tried again."""
 UNSETTLED_RECORDS = 20_000
 """So many records may be on their way to a log that does not take them, then no more are read."""
+WAIT_S = 0.05
+"""How long a thread waits for records of a remote log, before the loop looks after other things."""
 CATCH_UP_S = 0.05
 """How long a reading waits for what is on the log already, before it looks again."""
 STOP_S = 5.0
@@ -83,6 +86,7 @@ class EventLoop:
         self._wanted: dict[int, frozenset[TopicName]] = {}
         self._outcomes: list[Outcome] = []
         self._numbers = count()
+        self._waiter = ThreadPoolExecutor(1, "waiter")
         self._flush_due = False
         self._ticking: asyncio.Task[None] | None = None
         self._wake: asyncio.TimerHandle | None = None
@@ -129,6 +133,7 @@ class EventLoop:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
+        self._waiter.shutdown()
         self.write_now()
         self._log.flush(STOP_S)
         if self._outcomes:
@@ -387,10 +392,21 @@ class EventLoop:
                 self._log.pump()
                 more = self._read_some()
                 self.unreadable = ""
-            except LogUnavailableError as error:
-                logger.exception("the log cannot be read; trying again")
+            except LogError as error:
+                if not self.unreadable:
+                    logger.error("the log cannot be read: %s; trying again every %.2f s", error, RETRY_S)  # noqa: TRY400
                 self.unreadable = str(error)
-            await asyncio.sleep(0 if more else self._look_s)
+                await asyncio.sleep(RETRY_S)
+            if more or not self._log.is_remote:
+                await asyncio.sleep(0 if more else self._look_s)
+            else:
+                await self._wait_for_records()
+
+    async def _wait_for_records(self) -> None:
+        """Let a thread wait for what a remote log brings, briefly where something sent is to be settled."""
+        assert self._loop is not None
+        wait_s = LOOK_S if self._log.n_unsettled or self._reading.paused else WAIT_S
+        await self._loop.run_in_executor(self._waiter, self._reading.wait, wait_s)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 

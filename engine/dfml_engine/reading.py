@@ -98,6 +98,10 @@ class Reading:
             self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
         return records
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait, in any thread, until a poll may find something; at most so many seconds."""
+        self._reader.wait(timeout_s)
+
     def close(self) -> None:
         """Release the reader."""
         self._reader.close()

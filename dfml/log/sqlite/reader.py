@@ -98,6 +98,10 @@ class SqliteReader(Reader):
             self._found_s = now_s
         return records
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a unit is written by this process, or another one may have written."""
+        self._wake.wait(self._wake.n_units, min(timeout_s, TICK_S))
+
     def positions(self) -> dict[TopicPartition, int]:
         """Return the next offset to be read, per assigned topic partition."""
         with self._lock:
