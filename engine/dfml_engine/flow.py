@@ -31,10 +31,18 @@ class Ending(Enum):
 
 @dataclass(slots=True)
 class Arrival:
-    """A record that came for a rule, and its message once it was parsed."""
+    """A record that came for a rule, and its message once it was parsed.
+
+    ``is_of_loop``: it comes from a loop of another pipeline, which may write more for the same request.
+    """
 
     record: Record
     message: Message | None = None
+    is_of_loop: bool = False
+
+    def late_reason(self, ending: Ending, rule: FiringRule, slot: int) -> str:
+        """Return the fate of this record, which comes when the rule has ended."""
+        return Ending.OVER.value if self.is_of_loop and ending is Ending.FIRED else ending.late_reason(rule, slot)
 
 
 @dataclass(slots=True)
@@ -77,12 +85,15 @@ class Gathering:
 
 @dataclass(slots=True)
 class Flow:
-    """The rules of one topology for one request. Keys of ``gatherings`` and ``ended`` are (rule index, visit)."""
+    """The rules of one topology for one request. Keys of ``gatherings`` and ``ended`` are (rule index, visit).
+
+    ``touched_ms`` is when something last happened to it.
+    """
 
     topology: Topology
     request: bytes
     headers: Headers
-    born_ms: int
+    touched_ms: int
     gatherings: dict[tuple[int, int], Gathering] = field(default_factory=dict)
     ended: dict[tuple[int, int], Ending] = field(default_factory=dict)
     failed: bool = False

@@ -8,7 +8,7 @@ from dfml_engine.flow import Ending, Flow
 from dfml_engine.topology import Topology
 
 FLOW_AGE_MS = 120_000
-"""How long a request is remembered at least after its first record: twice the default join window."""
+"""How long a request is remembered at least after the last that happened to it: twice the default join window."""
 FINISHED_KEPT = 20_000
 """How many finished requests are remembered, so that a late duplicate is known as one."""
 
@@ -77,6 +77,13 @@ class Flows:
             self._under_way.end(flow.topology)
         self._open.clear()
 
+    def touch(self, flow: Flow, now_ms: int) -> None:
+        """Remember a flow for longer: something has happened to it."""
+        key = (flow.topology.pipeline, flow.topology.version, flow.request)
+        if key in self._open:
+            flow.touched_ms = now_ms
+            self._open.move_to_end(key)
+
     def finish(self, flow: Flow) -> None:
         """Remember of a flow only how its rules ended."""
         key = (flow.topology.pipeline, flow.topology.version, flow.request)
@@ -90,11 +97,10 @@ class Flows:
         """Forget and yield the flows that are too old; one that still waits with something in hand is kept on."""
         while self._open:
             key, flow = next(iter(self._open.items()))
-            if flow.born_ms + FLOW_AGE_MS > now_ms:
+            if flow.touched_ms + FLOW_AGE_MS > now_ms:
                 return
             if any(gathering.arrived for gathering in flow.gatherings.values()):
-                flow.born_ms = now_ms
-                self._open.move_to_end(key)
+                self.touch(flow, now_ms)
             else:
                 del self._open[key]
                 self._under_way.end(flow.topology)

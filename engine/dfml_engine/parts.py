@@ -81,7 +81,8 @@ class Parts:
         )
         self.started = self.draining = False
         self._users: dict[str, set[str]] = {}
-        self.engine = EngineWorker(self.topics, selection, settings.max_held_records) if Part.ENGINE in chosen else None
+        limit = settings.max_held_records
+        self.engine = EngineWorker(self.topics, selection, limit, clock) if Part.ENGINE in chosen else None
         self.models = self._make_models(settings) if Part.MODEL_GATEWAY in chosen else None
         self.gateway = self._make_gateway(settings, log) if Part.PIPELINE_GATEWAY in chosen else None
         self.registry.listen(self)
@@ -239,6 +240,8 @@ class Parts:
         topology = runs.load(spec) if runs else compile_pipeline(spec.pipeline, spec.version, self.topics)
         for model in topology.models:
             self._users.setdefault(model, set()).add(spec.name)
+        if self.engine is not None:
+            self.engine.account_for_loops(topology)
         if self.models is not None:
             self.models.load_pipeline(topology)
         if self.gateway is not None:

@@ -2,7 +2,8 @@
 
 A worker that starts again reads from the oldest record still needed; some of what it reads has fired already. Its
 results then stand in the sinks, at the same partition number, written no earlier than the oldest record that is read
-again.
+again. What is not read again may matter too: a rule that fired without one of its records must not fire when that one
+comes after all.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -81,6 +82,15 @@ def already_written(
     known = log.topics()
     there = [topic for topic in sinks() if topic in known]
     return {number: _tails(log, there, number, first - CLOCK_MARGIN_MS) for number, first in oldest.items()}
+
+
+def written_since(
+    log: Log, sinks: Collection[TopicName], partitions: Collection[int], since_ms: int
+) -> dict[int, Sent]:
+    """Return, for each partition number, what was written to the sinks since a time; absent topics are passed over."""
+    known = log.topics() if partitions else {}
+    there = [topic for topic in sinks if topic in known]
+    return {number: _tails(log, there, number, since_ms - CLOCK_MARGIN_MS) for number in partitions}
 
 
 def _first_timestamp(log: Log, place: TopicPartition, start: int) -> int | None:

@@ -76,24 +76,27 @@ class Task:
 
     # -- records in ---------------------------------------------------------------------------------------------------
 
-    def arrive(self, topology: Topology, feeds: Sequence[Feed], record: Record) -> None:
-        """Take a record into the slots it feeds; what fires is added to ``appends``."""
-        flow = self._flow(topology, record)
+    def arrive(self, topology: Topology, feeds: Sequence[Feed], record: Record, *, is_of_loop: bool = False) -> None:
+        """Take a record into the slots it feeds; what fires is added to ``appends``.
+
+        ``is_of_loop``: another pipeline's loop, which may write more for the same request, made the record.
+        """
+        flow, arrival = self._flow(topology, record), Arrival(record, is_of_loop=is_of_loop)
         if flow is None:
-            self._drop_after_the_end(topology, feeds, record)
+            self._drop_after_the_end(topology, feeds, arrival)
             return
-        visit = _visit(record) if topology.cyclic else 0
-        arrival = Arrival(record)
+        self._flows.touch(flow, record.timestamp_ms)
+        visit = identity(record).visit if topology.cyclic else 0
         for feed in feeds:
             self._fill(flow, feed, visit + feed.turn, arrival)
         self._forget_if_complete(flow)
 
-    def _drop_after_the_end(self, topology: Topology, feeds: Sequence[Feed], record: Record) -> None:
+    def _drop_after_the_end(self, topology: Topology, feeds: Sequence[Feed], arrival: Arrival) -> None:
         """Drop a record of a request for which no rule can fire any more."""
-        endings = self._flows.endings(topology, record.key) or {}
+        endings = self._flows.endings(topology, arrival.record.key) or {}
         for feed in feeds:
-            rule = topology.rules[feed.rule]
-            self._drop(topology, record, rule, endings[feed.rule, 0].late_reason(rule, feed.slot))
+            rule, ending = topology.rules[feed.rule], endings[feed.rule, 0]
+            self._drop(topology, arrival.record, rule, arrival.late_reason(ending, rule, feed.slot))
 
     def has_begun(self, topology: Topology, request: bytes) -> bool:
         """Return whether anything of the request has come to this version of the pipeline."""
@@ -117,6 +120,7 @@ class Task:
         """
         for flow, gathering in self._windows.due(now_ms):
             self._close(flow, gathering)
+            self._flows.touch(flow, now_ms)
             self._forget_if_complete(flow)
         for flow in self._flows.take_old(now_ms):
             for gathering in list(flow.gatherings.values()):
@@ -136,7 +140,7 @@ class Task:
             return
         ended = flow.ended.get(key)
         if ended is not None:
-            self._drop(flow.topology, arrival.record, rule, ended.late_reason(rule, feed.slot))
+            self._drop(flow.topology, arrival.record, rule, arrival.late_reason(ended, rule, feed.slot))
             return
         source = rule.slots[feed.slot]
         if source.wanted and not self._wanted_here(flow, rule, feed.slot, visit, arrival):
@@ -163,7 +167,7 @@ class Task:
         if not was_used:
             is_copy = self._writer.shares_topic(record, parents)
             ending = Ending.FIRED if is_copy else self._ending_before(flow, rule, visit)
-            self._drop(flow.topology, record, rule, ending.late_reason(rule, feed.slot))
+            self._drop(flow.topology, record, rule, arrival.late_reason(ending, rule, feed.slot))
         if not rule.joins_any or key in flow.ended:
             flow.ended.setdefault(key, self._ending_before(flow, rule, visit))
             return
@@ -198,7 +202,8 @@ class Task:
             return True
         self._drop(flow.topology, arrival.record, rule, "filtered", missing)
         flow.lacks += missing
-        self._lose(flow, rule, visit, slot, [arrival.record], missing)
+        if not arrival.is_of_loop:
+            self._lose(flow, rule, visit, slot, [arrival.record], missing)
         return False
 
     def _gathering(self, flow: Flow, rule: FiringRule, visit: int) -> Gathering:
@@ -211,7 +216,7 @@ class Task:
     def _gather(self, flow: Flow, gathering: Gathering, slot: int, arrival: Arrival) -> None:
         rule, bit = gathering.rule, 1 << slot
         if gathering.arrived & bit:
-            self._drop(flow.topology, arrival.record, rule, Ending.FIRED.value)
+            self._drop(flow.topology, arrival.record, rule, arrival.late_reason(Ending.FIRED, rule, slot))
             return
         if gathering.arrived and arrival.record.timestamp_ms > gathering.close_ms:
             self._close(flow, gathering)
@@ -393,8 +398,3 @@ class Task:
     def _forget_if_complete(self, flow: Flow) -> None:
         if flow.complete:
             self._flows.finish(flow)
-
-
-def _visit(record: Record) -> int:
-    value = record.header(h.VISIT)
-    return int(value) if value else 0

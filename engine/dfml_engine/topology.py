@@ -64,6 +64,12 @@ class FiringRule:
         """Whether records may still come when it has fired."""
         return self.join is Join.ANY or (bool(self.triggers) and self.triggers_join is Join.ANY)
 
+    @property
+    def fires_short(self) -> bool:
+        """Whether it may fire without some of its records, which may still come."""
+        joins = (self.join, self.triggers_join) if self.triggers else (self.join,)
+        return len(self.slots) > 1 and any(join is not Join.INNER for join in joins)
+
     def join_of(self, slot: int) -> Join:
         """Return the join that the slot takes part in."""
         return self.join if slot < len(self.sources) else self.triggers_join

@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from dfml import headers as h
+from dfml.clock import Clock, wall_clock_ms
 from dfml.log.base import Log
 from dfml.record import Record, TopicName, TopicPartition
 from dfml.topics import Topics
 from dfml_engine.flows import FLOW_AGE_MS, UnderWay
 from dfml_engine.outcome import Outcome
-from dfml_engine.recovery import Sent, already_written
+from dfml_engine.recovery import Sent, already_written, written_since
 from dfml_engine.registry import LoadedSpec
 from dfml_engine.selection import ALL, Selection
 from dfml_engine.task import Task
@@ -62,13 +63,32 @@ class Worker(Protocol):
 
 
 class EngineWorker:
-    """Fires the rules of the loaded pipelines of its selection for the partition numbers it is given records of."""
+    """Fires the rules of the loaded pipelines of its selection for the partition numbers it is given records of.
+
+    Parameters
+    ----------
+    topics : Topics
+        The namespace.
+    selection : Selection
+        The pipelines.
+    max_held_records : int
+        How many requests of a pipeline may be under way before it reads no more.
+    clock : Clock
+        Milliseconds since the epoch: how far back a worker looks that takes partition numbers over.
+    """
 
     inherits = "engine"
 
-    def __init__(self, topics: Topics, selection: Selection = ALL, max_held_records: int = 10_000) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        selection: Selection = ALL,
+        max_held_records: int = 10_000,
+        clock: Clock = wall_clock_ms,
+    ) -> None:
         self._topics = topics
         self._selection = selection
+        self._clock = clock
         self.group = selection.group(self.inherits)
         self._under_way = UnderWay(max_held_records)
         self._writer = Writer(topics)
@@ -79,6 +99,7 @@ class EngineWorker:
         self._tasks: dict[int, Task] = {}
         self._already: dict[int, Sent] = {}
         self._external: dict[tuple[TopicName, str], list[Topology]] = {}
+        self._loops: set[tuple[bytes, bytes]] = set()
         self._mirrors: frozenset[TopicName] = frozenset()
         self._read: frozenset[TopicName] = frozenset({topics.errors})
         self._unclaimed: list[Record] = []
@@ -97,6 +118,11 @@ class EngineWorker:
                 self._older.setdefault(spec.name, []).append(newest)
         self._read |= self._topics_of(topology)
         return topology
+
+    def account_for_loops(self, topology: Topology) -> None:
+        """Know of a pipeline, of this engine or another's, that may write several records to a topic for a request."""
+        if topology.cyclic:
+            self._loops.add((topology.pipeline.encode(), b"%d" % topology.version))
 
     def account_for_mirror(self, model: str) -> None:
         """Read a mirror's answers too: no rule does, and each must have its fate."""
@@ -148,9 +174,20 @@ class EngineWorker:
     # -- records ------------------------------------------------------------------------------------------------------
 
     def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
-        """Learn what was sent on already for the records that will be read again."""
-        for partition, found in already_written(log, starts, self.sinks).items():
-            self._already.setdefault(partition, Sent()).update(found)
+        """Learn what was sent on already: for the records that will be read again, and without those that are late."""
+        taken_over = {place.partition for place in starts} - self._already.keys()
+        found = already_written(log, starts, self.sinks)
+        fired = written_since(log, self._sinks_fired_short(), taken_over, self._clock() - FLOW_AGE_MS)
+        for number in found.keys() | fired.keys():
+            sent = self._already.setdefault(number, Sent())
+            for each in (found, fired):
+                sent.update(each.get(number, Sent()))
+
+    def _sinks_fired_short(self) -> frozenset[TopicName]:
+        """Return the topics of rules that may have fired without a record which is still to come, and the errors."""
+        rules = (rule for topology in self._topologies.values() for rule in topology.rules if rule.fires_short)
+        sinks = frozenset(rule.sink for rule in rules)
+        return sinks | {self._topics.errors} if sinks else sinks
 
     def release(self, partitions: Collection[int]) -> None:
         """Forget the tasks of these partition numbers; their next owner makes them anew from the log."""
@@ -193,9 +230,11 @@ class EngineWorker:
             elif not (topology.is_read(record.topic) or self._external.get((record.topic, topology.pipeline))):
                 task.appends.append(self._writer.drop(record, "", "no reader"))
         if self._external and name is not None:
-            self._dispatch_external(task, record, name.decode(errors="replace"))
+            self._dispatch_external(
+                task, record, name.decode(errors="replace"), is_of_loop=(name, version) in self._loops
+            )
 
-    def _dispatch_external(self, task: Task, record: Record, name: str) -> None:
+    def _dispatch_external(self, task: Task, record: Record, name: str, *, is_of_loop: bool) -> None:
         """Give the record to the pipelines that read this topic of this pipeline from outside.
 
         A request that has begun to arrive on an older version of the reader stays on that one.
@@ -205,7 +244,7 @@ class EngineWorker:
             topology = next((each for each in older if task.has_begun(each, record.key)), newest)
             feeds = topology.external_feeds.get((record.topic, name))
             if feeds:
-                task.arrive(topology, feeds, record)
+                task.arrive(topology, feeds, record, is_of_loop=is_of_loop)
 
     def _claim_later(self, task: Task, record: Record, name: bytes | None) -> None:
         """Keep a record whose pipeline version is not known yet; without a pipeline's name it is nobody's.

@@ -215,6 +215,14 @@ def test_a_late_record_closes_a_window_that_no_clock_has_closed(desk: Callable):
     assert written.drops == [("c", "model.a.outputs@0", LATE), ("c", "model.b.outputs@0", LATE)]
 
 
+def test_a_request_is_remembered_from_the_last_that_happened_to_it(desk: Callable):
+    outer = desk(OUTER)
+    outer.send("pipeline.p.inputs", {"X": [1]})
+    outer.send("model.a.outputs", {"X": [1]}, at_ms=119_500)
+    assert outer.close(120_500).fired == [("model.c.inputs", {"X": [1]})]
+    assert outer.send("model.b.outputs", {"Y": [2]}, at_ms=121_000).drops == [("c", "model.b.outputs@0", LATE)]
+
+
 def test_a_record_at_the_windows_end_is_in_time(desk: Callable):
     inner = desk(INNER)
     inner.send("model.a.outputs", {"X": [1]})

@@ -31,6 +31,8 @@ from dfml_engine.worker import EngineWorker
 HERE = Path(__file__).parent
 TOPICS = Topics()
 PARTITIONS = 2
+STALLED_MS = 100_000
+"""How long models stall in all: less than the engine remembers a request of which nothing more is heard."""
 BEGAN_MS = 1_700_000_000_000
 API = "mlops.seldon.io/v1alpha1"
 Specs = Mapping[tuple[str, int], Mapping[str, Any]]
@@ -78,6 +80,8 @@ class Bench:
     now_ms: int = BEGAN_MS
     happenings: list[Happening] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
+    stalled: bool = False
+    n_stalled_ms: int = 0
 
     def __post_init__(self) -> None:
         self.log = SqliteLog(self.folder / "log.db", clock=lambda: self.now_ms)
@@ -103,7 +107,7 @@ class Bench:
         """Put a new worker in the place of the one before, which loses its memory."""
         worker: Any
         if reader == "engine":
-            worker = EngineWorker(TOPICS)
+            worker = EngineWorker(TOPICS, clock=lambda: self.now_ms)
         else:
             options = ModelGatewayOptions(RuntimeOptions((HERE,)))
             worker = ModelGateway(TOPICS, options, lambda make: None, lambda: self.now_ms)
@@ -118,6 +122,8 @@ class Bench:
                 topology = (worker if reader == "engine" else EngineWorker(TOPICS)).load(spec)
                 if reader == "models":
                     worker.load_pipeline(topology)
+                else:
+                    worker.account_for_loops(topology)
             elif reader == "models":
                 assert worker.load(spec).ready
         new = [place for place in self.places if place.topic in worker.topics() and place not in self.next[reader]]
@@ -164,6 +170,7 @@ class Bench:
             if number == len(moves) // 2:
                 self.go_on()
             move = next(schedule, Move())
+            self.stalled |= move.fault == "stall"
             waiting = self.waiting()
             if waiting:
                 self.give(*waiting[move.pick % len(waiting)], move)
@@ -173,8 +180,13 @@ class Bench:
         raise AssertionError(msg)
 
     def waiting(self) -> list[tuple[str, TopicPartition]]:
-        ends = self.log.end(self.places)
-        return [(reader, place) for reader, at in self.next.items() for place in sorted(at) if at[place] < ends[place]]
+        """Return what may be read next."""
+        ends, going = self.log.end(self.places), {reader: self.next[reader] for reader in self.going()}
+        return [(reader, place) for reader, at in going.items() for place in sorted(at) if at[place] < ends[place]]
+
+    def going(self) -> Sequence[str]:
+        """Return who works: models that stall do nothing until the next of the engine's windows has closed."""
+        return ("engine",) if self.stalled else ("engine", "models")
 
     def give(self, reader: str, place: TopicPartition, move: Move) -> None:
         """Give a worker its next records of one topic partition."""
@@ -207,11 +219,16 @@ class Bench:
 
     def tick(self, move: Move) -> bool:
         """Read the clock at the next time that a worker waits for; return whether any does."""
-        wakes = [wake for worker in self.workers.values() if (wake := worker.wake_ms()) is not None]
+        going, was_stalled, self.stalled = self.going(), self.stalled, False
+        wakes = [wake for reader in going if (wake := self.workers[reader].wake_ms()) is not None]
         if not wakes:
-            return False
+            return was_stalled
+        if was_stalled and (passing_ms := max(min(wakes) - self.now_ms, 0)):
+            self.n_stalled_ms += passing_ms
+            if self.n_stalled_ms > STALLED_MS:
+                return True
         self.now_ms = max(self.now_ms, min(wakes))
-        for reader in ("engine", "models"):
+        for reader in going:
             ticked = Happening(reader, None, self.now_ms)
             self.write(reader, self.workers[reader].tick(self.now_ms), [ticked], move)
         return True

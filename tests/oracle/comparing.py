@@ -87,6 +87,8 @@ def _drops(told: Evaluation, written: Written) -> Iterator[str]:
             # A record that is both data and trigger of a rule may be used as one and too many as the other.
             made = [name for name, parents in told.parents.items() if key[0] in parents and name[1:4] == key[1]]
             too_many = reason == "superseded" and made
-            echo = reason == "answered already" or (reason in ECHOES and written.copies[key[0]] > 1)
+            failed = any(key[0] in parents and name[1:4] == key[1] for name, parents in told.errors.items())
+            copied = written.copies[key[0]] > 1
+            echo = reason == "answered already" or (copied and (reason in ECHOES or failed))
             if key not in expected and not too_many and not echo:
                 yield f"only the engine dropped {key[0]} by {key[1]} as {reason!r}"

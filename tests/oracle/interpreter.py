@@ -91,16 +91,21 @@ class Interpreter:
         wanted, here = rule.tensors_of(slot), dict(self.seen.records[name])
         missing = [tensor for tensor in wanted if tensor not in here]
         settled = (name, rule.id, slot) in self.settled
+        is_of_loop = name.pipeline != rule.id.pipeline and self.specs[name.pipeline, name.version].get("allowCycles")
         if settled:
             self.decide(rule, name.request, visit)
         if missing and (len(missing) == len(wanted) or rule.join_of(slot) == "inner"):
             if not settled:
                 late = UNMET | {"superseded"} if join.ended else frozenset()
                 self.drop(name, rule.id, slot, {"filtered"} | late, {f"{rule.slots[slot].text}.{t}" for t in missing})
-            join.never.add(slot)
+            if not is_of_loop:
+                join.never.add(slot)
             self.decide(rule, name.request, visit)
             return
         if settled:
+            return
+        if is_of_loop and join.arrived.get(slot, name) != name and join.ended not in {"unmet", "failed"}:
+            self.drop(name, rule.id, slot, {"superseded"} | UNMET)
             return
         if join.opened is not None and stamp > join.opened + rule.window and not join.ended:
             self.decide(rule, name.request, visit, closed=True)
@@ -163,11 +168,12 @@ class Interpreter:
     def lose_products(self, rule_id: RuleId, request: str, ports: Sequence[str]) -> None:
         """Let the rules that read what this one would have led to know that it will not come."""
         key = (rule_id.pipeline, rule_id.version)
-        if not rule_id.node or self.specs[key].get("allowCycles"):
+        if rule_id[2:] == ("", "inputs") or self.specs[key].get("allowCycles"):
             return
+        lost = {Source(rule_id.pipeline, rule_id.node, port) for port in (ports if rule_id.node else [rule_id.port])}
         for rule in self.rules[key]:
             for slot, source in enumerate(rule.slots):
-                if source.node == rule_id.node and source.port in ports:
+                if source in lost:
                     self.joins[rule.id, request, 0].never.add(slot)
                     self.decide(rule, request, 0)
 

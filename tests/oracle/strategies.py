@@ -12,8 +12,10 @@ from values import Name, Tensors
 
 JOINS = ("inner", "outer", "any")
 KINDS = ("mix", "mix", "choose", "sparse", "fussy", "total")
-TENSORS = {"mix": "AB", "choose": "AB", "sparse": "AB", "fussy": "A", "total": "AB"}
-COPIES, RESTARTS, DELAYS = ("duplicate",), ("crash before", "crash after"), ("delay",)
+TENSORS = {"mix": "AB", "choose": "AB", "sparse": "AB", "fussy": "A", "total": "AB", "same": "A", "again": ""}
+LAST = "mix99"
+"""The step that reads the pipeline's answer."""
+COPIES, RESTARTS, DELAYS = ("duplicate",), ("crash before", "crash after"), ("delay", "stall")
 
 Spec = dict[str, Any]
 
@@ -51,6 +53,12 @@ class Sources:
         return draw(st.permutations(references)), max(depth for _, _, depth in chosen)
 
 
+def spelled(draw: st.DrawFn, references: Sequence[str], name: str) -> list[str]:
+    """Leave out of some references what a bare step or pipeline means; ``name`` is the pipeline that they stand in."""
+    bare = {text: text.removesuffix(".inputs" if text.startswith(f"{name}.") else ".outputs") for text in references}
+    return [bare[text] if draw(st.booleans()) else text for text in references]
+
+
 def renamed(draw: st.DrawFn, references: Sequence[str], sources: Sources, *, always: bool) -> dict[str, str]:
     """Give tensors that arrive from different sources different names; of whole records only sometimes."""
     mapping = {}
@@ -73,14 +81,15 @@ def steps(draw: st.DrawFn, name: str, names: Sequence[str], depth: int = 0) -> t
         step: Spec = {"name": step_name}
         references, deepest = sources.draw(draw, 3)
         if draw(st.integers(0, 3)) or references != [f"{name}.inputs"]:
-            step["inputs"] = references
+            step["inputs"] = spelled(draw, references, name)
         if len(references) > 1:
             step["inputsJoinType"] = draw(st.sampled_from(JOINS))
         mapping = renamed(draw, references, sources, always=len(references) > 1)
         if mapping and "inputs" in step:
             step["tensorMap"] = mapping
         if not draw(st.integers(0, 3)):
-            step["triggers"], trigger_depth = sources.draw(draw, 2)
+            triggers, trigger_depth = sources.draw(draw, 2)
+            step["triggers"] = spelled(draw, triggers, name)
             step["triggersJoinType"] = draw(st.sampled_from(JOINS))
             deepest = max(deepest, trigger_depth)
         if not draw(st.integers(0, 3)):
@@ -90,7 +99,7 @@ def steps(draw: st.DrawFn, name: str, names: Sequence[str], depth: int = 0) -> t
         kind = step_name.rstrip("0123456789")
         sources.known.append((f"{step_name}.outputs", TENSORS[kind], deepest + 1))
         if not draw(st.integers(0, 4)):
-            sources.known.append((f"{step_name}.inputs", "", deepest + 1))
+            sources.known.append((f"{step_name}.inputs", draw(st.sampled_from(["", "AX"])), deepest + 1))
     return drawn, sources
 
 
@@ -113,6 +122,12 @@ def with_output(draw: st.DrawFn, drawn: list[Spec], sources: Sources) -> Spec:
         mapping = renamed(draw, references, written, always=draw(st.booleans()))
         if mapping:
             spec["output"]["tensorMap"] = mapping
+        if not draw(st.integers(0, 3)):
+            own = sources.known[0][0].removesuffix(".inputs")
+            after: Spec = {"name": LAST, "inputs": [f"{own}.outputs"], "joinWindowMs": window_ms(deepest + 2)}
+            if draw(st.booleans()):
+                after["triggers"], _ = written.draw(draw, 1)
+            drawn.insert(draw(st.integers(0, len(drawn))), after)
     return spec
 
 
@@ -123,17 +138,17 @@ def acyclic(draw: st.DrawFn, name: str = "p", most: int = 12) -> Spec:
 
 
 @st.composite
-def following(draw: st.DrawFn, name: str, first: Spec) -> Spec:
-    """Draw a pipeline that is fed from the topics of pipeline ``p``."""
+def following(draw: st.DrawFn, name: str, source: str, first: Spec, depth: int = 0) -> Spec:
+    """Draw a pipeline that is fed from the topics of another, whose requests enter at a depth."""
     own = [step["name"] for step in first["steps"]]
-    known = [("p.inputs", "XY", 0)] + [("p.outputs", "", 13)] * ("output" in first)
-    known += [(f"p.step.{step}.outputs", TENSORS[step.rstrip("0123456789")], 12) for step in own]
-    known += [(f"p.step.{step}.inputs", "", 12) for step in own[:2]]
+    known = [(f"{source}.inputs", "XY", depth)] + [(f"{source}.outputs", "", depth + 14)] * ("output" in first)
+    known += [(f"{source}.step.{step}.outputs", TENSORS[step.rstrip("0123456789")], depth + 13) for step in own]
+    known += [(f"{source}.step.{step}.inputs", "", depth + 13) for step in own[:2]]
     sources = Sources(known)
     references, deepest = sources.draw(draw, 3)
     entry: Spec = {}
     if draw(st.integers(0, 6)):
-        entry = {"externalInputs": references, "joinType": draw(st.sampled_from(JOINS))}
+        entry = {"externalInputs": spelled(draw, references, name), "joinType": draw(st.sampled_from(JOINS))}
         mapping = renamed(draw, references, sources, always=len(references) > 1)
         if mapping:
             entry["tensorMap"] = mapping
@@ -142,7 +157,8 @@ def following(draw: st.DrawFn, name: str, first: Spec) -> Spec:
         entry["triggersJoinType"] = draw(st.sampled_from(JOINS))
         deepest = max(deepest, trigger_depth)
     entry["joinWindowMs"] = window_ms(deepest + 1)
-    drawn, inner = draw(steps(name, draw(step_names(4, own)), deepest + 1))
+    shared = [step for step in own if step != LAST]
+    drawn, inner = draw(steps(name, draw(step_names(4, shared)), deepest + 1))
     return with_output(draw, drawn, inner) | {"input": entry}
 
 
@@ -154,9 +170,14 @@ def looping(draw: st.DrawFn, name: str = "p") -> Spec:
     entry = before[-1] if before else f"{name}.inputs"
     drawn: list[Spec] = [{"name": step, "inputs": [at]} for at, step in pairwise([f"{name}.inputs", *before])]
     loop = [*body, "again9"]
-    head = {"name": loop[0], "inputs": draw(st.permutations([entry, "again9.outputs.AGAIN"])), "inputsJoinType": "any"}
+    head: Spec = {"name": loop[0], "inputs": draw(st.permutations([entry, "again9.outputs.AGAIN"]))}
+    head["inputsJoinType"] = draw(st.sampled_from(["any", "any", "outer"]))
+    if draw(st.booleans()):
+        head["tensorMap"] = {"again9.outputs.AGAIN": "B"}
     drawn.append(head)
     drawn += [{"name": step, "inputs": [at]} for at, step in pairwise(loop)]
+    if body and draw(st.booleans()):
+        drawn += fork(draw, drawn.pop(), body[-1])
     if draw(st.booleans()):
         drawn[-1]["batch"] = {"size": draw(st.integers(2, 4)), "windowMs": 10}
     if draw(st.booleans()):
@@ -166,7 +187,23 @@ def looping(draw: st.DrawFn, name: str = "p") -> Spec:
     order = draw(st.permutations(drawn))
     last = "mix7" if any(step["name"] == "mix7" for step in drawn) else "again9.outputs.DONE"
     limit = draw(st.integers(0, 4))
-    return {"steps": order, "output": {"steps": [last]}, "allowCycles": True, "maxStepRevisits": limit}
+    windows = {"joinWindowMs": window_ms(0)}
+    return {
+        "steps": [{**step, **windows} for step in order],
+        "output": {"steps": [last]},
+        "allowCycles": True,
+        "maxStepRevisits": limit,
+    }
+
+
+def fork(draw: st.DrawFn, tail: Spec, at: str) -> list[Spec]:
+    """Let the loop go two ways that meet at its tail."""
+    ways = ["same3", "same4"]
+    met = {f"{step}.outputs.A": step for step in ways}
+    join = draw(st.sampled_from(JOINS))
+    return [{"name": step, "inputs": [at]} for step in ways] + [
+        {**tail, "inputs": list(met), "tensorMap": met, "inputsJoinType": join}
+    ]
 
 
 @st.composite
@@ -197,10 +234,14 @@ def cases(draw: st.DrawFn, faults: Sequence[str] = ()) -> Case:
     specs["p", 1] = draw(looping() if shape == "loop" else acyclic())
     if shape == "versions" or (shape == "following" and draw(st.booleans())):
         specs["p", 2] = draw(acyclic(most=4))
+    if shape == "loop" and draw(st.booleans()):
+        specs["q", 1] = draw(following("q", "p", specs["p", 1]))
     if shape == "following":
-        specs["q", 1] = draw(following("q", specs["p", 1]))
+        specs["q", 1] = draw(following("q", "p", specs["p", 1]))
         if draw(st.booleans()):
-            specs["q", 2] = draw(following("q", specs["p", 1]))
+            specs["q", 2] = draw(following("q", "p", specs["p", 1]))
+        else:
+            specs["r", 1] = draw(following("r", "q", specs["q", 1], 15))
     entries, partitions = draw(requests(list(specs)))
     late = [("p", 2)] if ("p", 2) in specs and draw(st.booleans()) else []
     return Case(specs, entries, partitions, draw(schedules(faults)), tuple(late))

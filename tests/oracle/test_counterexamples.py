@@ -106,3 +106,32 @@ def test_after_a_restart_what_comes_for_an_output_that_cannot_be_is_no_duplicate
     drawn.entries[Name("r2", "p", 1, "", "inputs")] = (("X", np.array([0])),)
     drawn.partitions["r2"] = 0
     assert compare(drawn, tmp_path) == []
+
+
+@pytest.mark.parametrize("join", ["outer", "any"])
+def test_after_a_restart_a_rule_that_fired_without_a_record_does_not_fire_for_it(tmp_path: Path, join: str):
+    late = {"name": "mix2", "inputs": ["mix0.outputs.A", "mix1.outputs.B"], "inputsJoinType": join}
+    window = {**late, "joinWindowMs": 1_000}
+    fired_then_lost = [Move(), Move(), Move(fault="stall"), Move(fault="crash after")]
+    assert compare(case({"name": "mix0"}, {"name": "mix1"}, window, moves=fired_then_lost), tmp_path) == []
+
+
+LOOP = {"name": "again9", "inputs": ["p.inputs", "again9.outputs.AGAIN"], "inputsJoinType": "any"}
+
+
+@pytest.mark.parametrize("read", ["again9.outputs.DONE", "again9.outputs", "again9.inputs"])
+def test_a_pipeline_that_reads_a_loop_fires_for_the_first_record_that_it_can_use(tmp_path: Path, read: str):
+    reader = {"input": {"externalInputs": [f"p.step.{read}"]}, "steps": [{"name": "mix1"}]}
+    output = {"steps": ["again9.outputs.DONE"]}
+    drawn = case(LOOP, value=2, reader=reader, output=output, allowCycles=True, maxStepRevisits=5)
+    assert compare(drawn, tmp_path) == []
+
+
+def test_a_copy_of_what_a_rule_failed_on_is_dropped(tmp_path: Path):
+    twice = {
+        "externalInputs": ["p.step.mix1.inputs", "p.inputs"],
+        "joinType": "outer",
+        "tensorMap": {"p.inputs.X": "X1"},
+    }
+    reader = {"input": twice, "steps": [{"name": "mix0"}]}
+    assert compare(case({"name": "mix1"}, reader=reader, moves=[Move(fault="duplicate")]), tmp_path) == []

@@ -13,7 +13,11 @@ from strategies import COPIES, DELAYS, RESTARTS, cases
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("faults", [(), COPIES, RESTARTS, DELAYS], ids=["any order", "copies", "restarts", "delays"])
+@pytest.mark.parametrize(
+    "faults",
+    [(), COPIES, RESTARTS, DELAYS, COPIES + RESTARTS + DELAYS],
+    ids=["any order", "copies", "restarts", "delays", "all at once"],
+)
 def test_every_record_is_what_the_rules_say(faults: Sequence[str]):
     @settings(PROFILE)
     @given(st.data())

@@ -35,12 +35,15 @@ Use = Callable[[Stack], Coroutine[Any, Any, None]]
 
 
 def settled(spec: Spec) -> dict[str, Any]:
-    """Return the spec without what leaves its records to the order of arrival or to the company in a batch."""
+    """Return the spec without what leaves its records to the order of arrival or to the company in a batch.
+
+    A loop is entered through ``any`` alone: each visit would wait for an ``outer`` join's window.
+    """
     steps = []
+    taken, instead = ("outer", "any") if spec.get("allowCycles") else ("any", "outer")
     for step in spec["steps"]:
         kept = {key: value for key, value in step.items() if key != "batch"}
-        if not spec.get("allowCycles"):
-            kept |= {key: "outer" for key in ("inputsJoinType", "triggersJoinType") if kept.get(key) == "any"}
+        kept |= {key: instead for key in ("inputsJoinType", "triggersJoinType") if kept.get(key) == taken}
         steps.append(kept)
     output = dict(spec["output"]) if "output" in spec else None
     if output is not None and output.get("stepsJoin") == "any":
