@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterator
 from itertools import count
 
+from dfml.clock import SetBack
 from dfml_engine.flow import Flow, Gathering
 
 SLACK = 1024
@@ -21,6 +22,7 @@ class Windows:
         self._heap: list[tuple[int, int]] = []
         self._open: dict[int, tuple[Flow, Gathering]] = {}
         self._numbers = count(1)
+        self._set_back = SetBack()
 
     def __len__(self) -> int:
         """How many windows are open."""
@@ -40,6 +42,11 @@ class Windows:
 
     def due(self, now_ms: int) -> Iterator[tuple[Flow, Gathering]]:
         """Yield the windows that are over, the oldest first; each is watched no more."""
+        behind_ms = self._set_back.by(now_ms)
+        for _, gathering in self._open.values() if behind_ms else ():
+            gathering.close_ms -= behind_ms
+        if behind_ms:
+            self._heap = [(close_ms - behind_ms, number) for close_ms, number in self._heap]
         while (close_ms := self.next_close_ms()) is not None and close_ms <= now_ms:
             _, number = heapq.heappop(self._heap)
             yield self._open.pop(number)

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 
+from dfml.clock import SetBack
 from dfml.record import Record
 from dfml.spec.schema import Batch
 
@@ -27,6 +28,7 @@ class Batcher:
 
     def __init__(self) -> None:
         self._open: dict[Hashable, Gathered] = {}
+        self._set_back = SetBack()
         self._known: OrderedDict[Hashable, None] = OrderedDict()
 
     def is_repeated(self, own: Hashable) -> bool:
@@ -58,6 +60,9 @@ class Batcher:
 
     def due(self, now_ms: int) -> Iterable[list[Record]]:
         """Yield the batches whose window is over."""
+        behind_ms = self._set_back.by(now_ms)
+        for gathered in self._open.values() if behind_ms else ():
+            gathered.close_ms -= behind_ms
         for key in [key for key, gathered in self._open.items() if gathered.close_ms <= now_ms]:
             yield self._open.pop(key).records
 

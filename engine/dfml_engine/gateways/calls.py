@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
+from dfml.clock import SetBack
 from dfml_engine.runtimes.pool import PooledCall
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class OpenCalls:
         self._calls: dict[int, PooledCall] = {}
         self._deadlines: list[tuple[int, int]] = []
         self._numbers = count()
+        self._set_back = SetBack()
         self._n_records: Counter[TopicName] = Counter()
         self._n_bytes = 0
         self._is_full = False
@@ -84,6 +86,9 @@ class OpenCalls:
 
     def due(self, now_ms: int) -> Iterator[tuple[int, PooledCall]]:
         """Yield the calls whose deadline is over, with their numbers."""
+        behind_ms = self._set_back.by(now_ms)
+        if behind_ms:
+            self._deadlines = [(deadline_ms - behind_ms, number) for deadline_ms, number in self._deadlines]
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             _, number = heapq.heappop(self._deadlines)
             call = self._calls.get(number)

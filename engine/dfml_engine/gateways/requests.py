@@ -152,11 +152,15 @@ class RequestTable:
         return request
 
     def forget_old(self, now_ms: int) -> None:
-        """Forget requests on their way that nothing was heard of for too long; they stay findable in the log."""
+        """Forget requests on their way that nothing was heard of for too long; they stay findable in the log.
+
+        One that somebody waits for is kept, whatever the clock says: that one's patience has an end of its own.
+        """
         for key, request in list(self._open.items()):
             if max(request.since_ms, request.deadline_ms or 0) + REMEMBER_MS > now_ms:
                 return
-            self._take_out(key)
+            if not request.waiters:
+                self._take_out(key)
 
 
 def reopen(record: Record) -> OpenRequest:

@@ -1,0 +1,1 @@
+"""What the processes hold while a model stalls under load, and whether everything comes back."""
