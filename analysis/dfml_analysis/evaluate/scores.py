@@ -57,6 +57,8 @@ class Score:
     median_seconds, p90_seconds : float
     peak_mb : float or None
         The largest growth of the process in one case.
+    own_top1 : Share or None
+        ``top1`` of ``dfml`` on the very cases that this method was given.
     time_ratio : float or None
         Median of this method's time over that of ``dfml`` on the same case; None where ``dfml`` was not run.
 
@@ -79,6 +81,7 @@ class Score:
     median_seconds: float
     p90_seconds: float
     peak_mb: float | None
+    own_top1: Share | None
     time_ratio: float | None
 
 
@@ -93,7 +96,7 @@ def overview(answers: Sequence[Answer]) -> list[Score]:
 
 
 def _grouped(answers: Sequence[Answer], group_of: Callable[[Answer], tuple[str, str]]) -> list[Score]:
-    own = {answer.key[:3]: answer.seconds for answer in answers if answer.method == OWN and not answer.failed}
+    own = {answer.key[:3]: answer for answer in answers if answer.method == OWN}
     groups: dict[tuple[str, str], dict[str, list[Answer]]] = {}
     for answer in answers:
         groups.setdefault(group_of(answer), {}).setdefault(answer.method, []).append(answer)
@@ -102,13 +105,14 @@ def _grouped(answers: Sequence[Answer], group_of: Callable[[Answer], tuple[str, 
     ]
 
 
-def _score(key: tuple[str, str, str], group: Sequence[Answer], own: Mapping[tuple[str, str, str], float]) -> Score:
+def _score(key: tuple[str, str, str], group: Sequence[Answer], own: Mapping[tuple[str, str, str], Answer]) -> Score:
     faulty = [answer for answer in group if not answer.is_control]
     deciding = faulty if group[0].decides else []
     controls = [answer for answer in group if answer.is_control and answer.decides]
     seconds = [answer.seconds for answer in group]
     peaks = [answer.peak_mb for answer in group if answer.peak_mb is not None]
-    ratios = [answer.seconds / own[answer.key[:3]] for answer in group if answer.key[:3] in own]
+    pairs = [(answer, own[answer.key[:3]]) for answer in group if answer.key[:3] in own]
+    ratios = [answer.seconds / mine.seconds for answer, mine in pairs if not mine.failed]
     return Score(
         *key,
         n=len(group),
@@ -124,6 +128,7 @@ def _score(key: tuple[str, str, str], group: Sequence[Answer], own: Mapping[tupl
         median_seconds=float(np.median(seconds)),
         p90_seconds=float(np.quantile(seconds, 0.9)),
         peak_mb=max(peaks, default=None),
+        own_top1=_share(is_hit(mine, 1) for _, mine in pairs if not mine.is_control),
         time_ratio=float(np.median(ratios)) if ratios else None,
     )
 

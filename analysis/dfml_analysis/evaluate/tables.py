@@ -9,7 +9,20 @@ from rich.table import Table
 from dfml_analysis.evaluate.answer import Answer
 from dfml_analysis.evaluate.scores import OWN, Score, Share, overview, score
 
-HEADINGS = ("n", "top-1", "top-3", "Avg@5", "false flags", "alarms", "failed", "median", "p90", "memory", "x dfml")
+HEADINGS = (
+    "n",
+    "top-1",
+    "top-3",
+    "Avg@5",
+    "false flags",
+    "alarms",
+    "failed",
+    "median",
+    "p90",
+    "memory",
+    "x dfml",
+    "dfml there",
+)
 
 
 def render(answers: Sequence[Answer]) -> list[Table]:
@@ -83,6 +96,7 @@ def cells(item: Score) -> tuple[str, ...]:
         spell_seconds(item.p90_seconds),
         "" if item.peak_mb is None else f"{item.peak_mb:.0f} MB",
         "" if item.time_ratio is None or item.method == OWN else f"{item.time_ratio:.3g}",
+        "" if item.own_top1 is None or item.method == OWN else f"{item.own_top1.value:.2f}",
     )
 
 

@@ -43,6 +43,12 @@ def test_the_time_ratio_is_that_of_the_same_cases():
     assert [item.time_ratio for item in score([*own, slow])] == [1.0, 100.0]
 
 
+def test_dfml_is_compared_on_the_cases_that_the_other_was_given():
+    own = [_answer("0", ["x"], [["a"]]), _answer("1", ["a"], [["a"]])]
+    mine, other = score([*own, _answer("1", ["x"], [["a"]], method="slow")])
+    assert (mine.top1.value, other.top1.value, other.own_top1.value) == (0.5, 0.0, 1.0)
+
+
 def test_a_method_that_only_ranks_raises_no_alarms():
     (found,) = score([_answer("0", ["a"], [], decides=False, verdict="undecided")])
     assert found.alarms is None
