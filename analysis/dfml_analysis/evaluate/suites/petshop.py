@@ -29,8 +29,6 @@ from dfml_analysis.localisers.base import Problem
 SUITE = "petshop"
 N_CONTROLS = 8
 """Windows without an issue for each traffic and metric."""
-N_CONTROL_ROWS = 5
-"""As long as the issues of the data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,8 @@ def petshop_cases(folder: Path, split: str) -> list[Case]:
     for traffic in traffics:
         issues = sorted((traffic / split).glob("issue_*/target.json"), key=lambda path: _number(path.parent.name))
         cases += [_issue(traffic, path.parent) for path in issues]
-        targets = dict.fromkeys(_target(_read_json(path), path) for path in issues)
-        cases += [case for target in targets for case in _controls(traffic, target)]
+        lengths = {_target(_read_json(path), path): len(_metrics(path.with_name("metrics.csv"))) for path in issues}
+        cases += [case for target, n_rows in lengths.items() for case in _controls(traffic, target, n_rows)]
     if not cases:
         found = sorted(str(path.relative_to(folder)) for path in folder.glob("*/*")) if folder.is_dir() else []
         msg = (
@@ -75,14 +73,13 @@ def _issue(traffic: Path, folder: Path) -> Case:
     return Case(SUITE, _condition(traffic, target), folder.name, partial(_pose_issue, traffic, folder, target, culprit))
 
 
-def _controls(traffic: Path, target: Target) -> Iterator[Case]:
-    n_rows = len(_metrics(traffic / "noissue" / "metrics.csv"))
-    n_windows = min(N_CONTROLS, n_rows // (4 * N_CONTROL_ROWS))
-    starts = np.linspace(0, n_rows - N_CONTROL_ROWS, n_windows).round().astype(int)
-    for start in map(int, starts):
-        name = f"rows {start} to {start + N_CONTROL_ROWS - 1}"
-        condition = f"{_condition(traffic, target)}, no issue"
-        yield Case(SUITE, condition, name, partial(_pose_control, traffic, target, start))
+def _controls(traffic: Path, target: Target, n_rows: int) -> Iterator[Case]:
+    n_there = len(_metrics(traffic / "noissue" / "metrics.csv"))
+    n_windows = min(N_CONTROLS, n_there // (4 * n_rows))
+    for start in map(int, np.linspace(0, n_there - n_rows, n_windows).round()):
+        rows = range(start, start + n_rows)
+        name, condition = f"rows {rows[0]} to {rows[-1]}", f"{_condition(traffic, target)}, no issue"
+        yield Case(SUITE, condition, name, partial(_pose_control, traffic, target, rows))
 
 
 def _pose_issue(traffic: Path, folder: Path, target: Target, culprit: str) -> Posed:
@@ -91,13 +88,13 @@ def _pose_issue(traffic: Path, folder: Path, target: Target, culprit: str) -> Po
     return Posed(Problem(_graph(traffic), reference, current, target.service, _seed(folder)), (frozenset({culprit}),))
 
 
-def _pose_control(traffic: Path, target: Target, start: int) -> Posed:
+def _pose_control(traffic: Path, target: Target, rows: range) -> Posed:
     whole = _values(_metrics(traffic / "noissue" / "metrics.csv"), target)
-    end = start + N_CONTROL_ROWS
-    before, after = whole.iloc[: max(start - N_CONTROL_ROWS, 0)], whole.iloc[end + N_CONTROL_ROWS :]
+    n_rows = len(rows)
+    before, after = whole.iloc[: max(rows.start - n_rows, 0)], whole.iloc[rows.stop + n_rows :]
     reference = pd.concat([before, after], ignore_index=True)
-    current = whole.iloc[start:end].reset_index(drop=True)
-    return Posed(Problem(_graph(traffic), reference, current, target.service, start), ())
+    current = whole.iloc[rows.start : rows.stop].reset_index(drop=True)
+    return Posed(Problem(_graph(traffic), reference, current, target.service, rows.start), ())
 
 
 def _values(metrics: pd.DataFrame, target: Target) -> pd.DataFrame:
