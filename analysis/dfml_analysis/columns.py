@@ -3,6 +3,7 @@
 ================================  ==================================================
 ``step.outputs.TENSOR[i]``        element i of what the step answered (value)
 ``step.outputs.TENSOR.mean``      the same of a long tensor: its mean, std, min, max or size
+``step.outputs.TENSOR.length``    the same of free text: length, words, digits, capitals, unknown
 ``step.outputs.TENSOR.presence``  whether the tensor was there (presence)
 ``step.presence``                 whether the step answered at all (presence)
 ``step.latency_ms``               how long it took (latency)
@@ -19,7 +20,7 @@ from enum import StrEnum
 
 TENSOR_COLUMN = re.compile(
     r"(?P<step>[^.]+)\.(?P<port>inputs|outputs)\.(?P<tensor>[^\[\]]+?)"
-    r"(?:\[(?P<element>\d+)\]|\.(?P<summary>mean|std|min|max|size|presence))?"
+    r"(?:\[(?P<element>\d+)\]|\.(?P<summary>mean|std|min|max|size|presence|length|words|digits|capitals|unknown))?"
 )
 ASPECT_COLUMN = re.compile(r"(?P<step>[^.]+)\.(?P<aspect>presence|latency_ms|queue_ms|error)")
 

@@ -17,6 +17,7 @@ from dfml_analysis.localisation import Localisation, Suspect
 from dfml_analysis.localisers import localiser
 from dfml_analysis.localisers.base import Problem, Ranking
 from dfml_analysis.onset import follow
+from dfml_analysis.texts import describe_texts, with_text_nodes
 from dfml_analysis.verdict import Verdict
 
 MEAN_DAMAGE = Damage()
@@ -59,7 +60,8 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         If the graph, the windows or the target cannot be used, or the method is unknown.
     """
     start = time.perf_counter()
-    problem = Problem(graph, reference, current, target, seed, damage)
+    windows = describe_texts(reference, current)
+    problem = Problem(with_text_nodes(graph, windows[0].columns), *windows, target, seed, damage)
     ranking = rank(problem, method)
     accused = ranking.verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
     with _blas().limit(limits=1):

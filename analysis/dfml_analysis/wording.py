@@ -19,7 +19,18 @@ SAME_MEAN_SD = 0.05
 MAX_ELEMENTS = 6
 """More elements than this in a sentence are not read."""
 ELEMENT = re.compile(r"(?P<name>.+)\[(?P<at>\d+)\]")
-SUMMARIES = {"mean": "mean", "std": "spread", "min": "smallest element", "max": "largest element", "size": "size"}
+SUMMARIES = {
+    "mean": "mean",
+    "std": "spread",
+    "min": "smallest element",
+    "max": "largest element",
+    "size": "size",
+    "length": "length",
+    "words": "number of words",
+    "digits": "share of digits",
+    "capitals": "share of capitals",
+    "unknown": "share of unknown words",
+}
 SUMMARY = re.compile(rf"(?P<name>.+)\.(?P<of>{'|'.join(SUMMARIES)})")
 MANY = 10_000
 """From here a number is told without decimals."""

@@ -47,6 +47,7 @@ from dfml_analysis.report.words import (
     why_cleared,
 )
 from dfml_analysis.summaries import summarise
+from dfml_analysis.texts import describe_texts, with_text_nodes
 from dfml_analysis.variables import Floats
 from dfml_analysis.verdict import ALPHA, ALPHA_TARGET, ALPHA_WEAK
 from dfml_analysis.windows import Windows as TypedWindows
@@ -112,7 +113,9 @@ def write_report(  # noqa: PLR0913 - what a report is made of, and three things 
         If the file cannot be written.
     """
     target = Path(path)
-    html = render_report(localisation, Windows(graph, reference, current), traces, Heading(title, reproduce, clock()))
+    html = render_report(
+        localisation, Windows(graph, *describe_texts(reference, current)), traces, Heading(title, reproduce, clock())
+    )
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -265,7 +268,8 @@ def _typed(localisation: Localisation, windows: Windows) -> TypedWindows | None:
     if graph is None:
         return None
     try:
-        causal = from_pipeline(graph, windows.reference.columns) if isinstance(graph, PipelineGraph) else graph
+        columns = windows.reference.columns
+        causal = from_pipeline(graph, columns) if isinstance(graph, PipelineGraph) else with_text_nodes(graph, columns)
         return read_windows(causal, windows.reference, windows.current, localisation.target)
     except DataError:
         return None
