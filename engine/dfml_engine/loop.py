@@ -163,6 +163,14 @@ class EventLoop:
             self._add_topics(worker, wanted - before)
             self._remove_topics(worker, before - wanted)
 
+    def begin_anew(self, topics: frozenset[TopicName]) -> None:
+        """Read topics that were deleted and made again from their beginning, at the next refresh."""
+        for number, worker in enumerate(self._workers) if topics else ():
+            wanted = self._wanted.get(number, frozenset())
+            if wanted & topics:
+                self._remove_topics(worker, wanted & topics)
+                self._wanted[number] = wanted - topics
+
     def _remove_topics(self, worker: Worker, topics: Iterable[TopicName]) -> None:
         for topic in topics:
             self._readers[topic].remove(worker)

@@ -15,6 +15,7 @@ from dfml.record import Append
 from dfml.settings import KAFKA_SCHEME, Settings
 from dfml.topics import Topics
 from dfml_engine.announcing import Announcer
+from dfml_engine.cleaning import Cleaning
 from dfml_engine.control import ENGINE_PART, MODEL_PART, pipeline_problem
 from dfml_engine.gateways.admission import PipelineGatewayOptions
 from dfml_engine.gateways.model import ModelGateway, ModelGatewayOptions
@@ -85,6 +86,7 @@ class Parts:
         self.engine = EngineWorker(self.topics, selection, limit, clock) if Part.ENGINE in chosen else None
         self.models = self._make_models(settings) if Part.MODEL_GATEWAY in chosen else None
         self.gateway = self._make_gateway(settings, log) if Part.PIPELINE_GATEWAY in chosen else None
+        self.cleaning = Cleaning(log, self.topics, clock, deletes=self.engine is not None)
         self.registry.listen(self)
 
     def _make_models(self, settings: Settings) -> ModelGateway:
@@ -124,7 +126,7 @@ class Parts:
         overlaps = self._overlaps()
         if overlaps:
             raise ConflictError(overlaps[0])
-        workers: tuple[Worker | None, ...] = (self.engine, self.models, self.gateway, self.announcer)
+        workers: tuple[Worker | None, ...] = (self.engine, self.models, self.gateway, self.announcer, self.cleaning)
         for worker in workers:
             if worker is not None:
                 self.loop.add(worker)
@@ -206,6 +208,7 @@ class Parts:
 
     def spec_loaded(self, spec: LoadedSpec) -> None:
         """Hand a spec to the parts that serve it, and say how that went."""
+        self.loop.begin_anew(self.cleaning.loaded(spec))
         match spec.kind:
             case "Model":
                 self._load_model(spec)
@@ -275,6 +278,7 @@ class Parts:
             self.gateway.directory.unload_experiment(name)
         if self.engine is not None and kind == "Pipeline":
             self.engine.unload(name, self._clock())
+        self.cleaning.unloaded(kind, name)
         self._refresh_readiness(kind, name)
 
     # -- status -------------------------------------------------------------------------------------------------------

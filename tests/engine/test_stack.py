@@ -187,6 +187,24 @@ async def test_a_topic_that_is_gone_fails_its_own_requests_and_holds_up_no_other
         assert await calls.ask("q", {"X": [2]}) == {"OUT": [102]}
 
 
+async def test_topics_that_go_with_their_pipeline_are_there_again_when_it_is(
+    stack: Callable, texts: Any, wait: Callable
+):
+    cleaned = texts.pipeline("p", "{steps: [{name: m}], output: {steps: [m]}, dataflow: {cleanTopicsOnDelete: true}}")
+    async with stack() as calls:
+        calls.load(texts.model("m", "add1"), cleaned)
+        for number in range(3):
+            await calls.ask("p", {"X": [number]}, f"r{number}")
+        calls.stack.control.unload("Pipeline", "p")
+        await wait(calls.stack.parts.cleaning.wake_ms)
+        calls.stack.parts.cleaning.tick(calls.stack.parts.cleaning.wake_ms())
+        assert [topic for topic in calls.stack.log.topics() if ".pipeline." in topic] == []
+        calls.load(cleaned)
+        assert await calls.ask("p", {"X": [5]}, "after") == {"OUT": [6]}
+        with pytest.raises(NotFoundError, match="made again"):
+            await calls.infer("p", {"X": [0]}, "r0")
+
+
 # -- kinds of pipelines, whole ----------------------------------------------------------------------------------------
 
 

@@ -337,7 +337,11 @@ class PipelineGateway:
         if ended is None:
             msg = f"pipeline '{key[0]}' has had no request '{key[1]}'"
             raise NotFoundError(msg)
-        return self._answer(key[1], await asyncio.to_thread(read_at, self._log, ended.position))
+        record = await asyncio.to_thread(read_at, self._log, ended.position)
+        if request_key(record) != key:
+            msg = f"the answer at {ended.position} went with its topic, which was made again"
+            raise NotFoundError(msg)
+        return self._answer(key[1], record)
 
     async def _waiting_for(self, opened: OpenRequest) -> tuple[str, ...]:
         topology = self.directory.topology(opened.key[0], opened.version)
