@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pytest
 from bench import API, TOPICS, Written, read_all, same_tensors, uri_of
 from comparing import differences
 from conftest import STACK_PROFILE
@@ -129,6 +130,7 @@ def unlike(told: Evaluation, name: Name, answer: Answer) -> bool:
     return not any(same_tensors(tensors, output) for output in outputs)
 
 
+@pytest.mark.timeout(3_600)
 @settings(STACK_PROFILE)
 @given(case=cases())
 def test_every_caller_gets_the_answer_that_the_rules_give(case: Case):
