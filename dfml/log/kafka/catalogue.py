@@ -36,14 +36,15 @@ _Offsets = dict[TopicPartition, int]
 class Catalogue:
     """Questions to a cluster, from any thread."""
 
-    def __init__(self, clients: Clients, options: KafkaOptions) -> None:
+    def __init__(self, clients: Clients, options: KafkaOptions, health: Health) -> None:
         self._admin = AdminClient(clients.admin())
         self._times = Consumer(clients.reader())
         self._options = options
+        self._health = health
         self._configs: dict[TopicName, TopicConfig] = {}
         self._known: dict[TopicName, int] = {}
 
-    def connect(self, health: Health) -> None:
+    def connect(self) -> None:
         """Wait until a broker answers.
 
         Raises
@@ -59,7 +60,7 @@ class Catalogue:
                 self._look(CONNECT_LOOK_S)
             except LogUnavailableError as error:
                 self._admin.poll(0)
-                reason, code = health.last()
+                reason, code = self._health.last()
                 if code in LOGIN:
                     msg = f"{self._place} refuses the login: {reason}; {LOOK_AT_LOGIN}"
                     raise LogError(msg) from error
@@ -134,6 +135,7 @@ class Catalogue:
     def _look(self, timeout_s: float = ANSWER_S) -> dict[TopicName, int]:
         with translated(f"list the topics of {self._place}"):
             listed = self._admin.list_topics(timeout=timeout_s).topics
+        self._health.note_answer()
         # A topic that is being made or deleted is listed with an error, or without partitions.
         self._known = {
             TopicName(name): len(topic.partitions)
@@ -255,6 +257,7 @@ class Catalogue:
             place = TopicPartition(TopicName(each.topic), each.partition)
             try:
                 found[place] = int(future.result().offset)
+                self._health.note_answer()
             except KafkaException as error:
                 failure = translate(error.args[0], f"ask for an offset of {place} (right: Describe)")
                 if not isinstance(failure, LogUnavailableError):

@@ -4,8 +4,8 @@ Each number that is not librdkafka's own says why it stands here.
 """
 
 import logging
+import re
 import threading
-import time
 from collections.abc import Callable
 
 from confluent_kafka import KafkaError
@@ -15,7 +15,9 @@ from dfml.settings.kafka import KafkaOptions
 Property = str | int | bool | float
 Properties = dict[str, object]
 
-client_logger = logging.getLogger("dfml.log.kafka.client")
+logger = logging.getLogger(__name__)
+client_logger = logging.getLogger(f"{__name__}.librdkafka")
+"""What librdkafka says goes here: a line for each attempt of each client, hence at level DEBUG whatever it is."""
 
 RETRY_BACKOFF_MS = 5
 """librdkafka's 100 makes each of several transactions in a row wait 100 ms for the markers of the one before."""
@@ -30,23 +32,51 @@ HEARTBEAT_MS = 500
 """Members learn of a rebalance from the answer to a heartbeat, and a handover takes two rebalances."""
 UNSENT_RECORDS = 1_000_000
 """The loop stops reading long before so many records wait for a broker; the bound must never be met."""
+_ASIDE = re.compile(r"^\S+?/\w+: (?=[A-Z])| \(after \d+ms in state \w+(, \d+ identical error\(s\) suppressed)?\)")
+"""Which connection it was, and for how long."""
+
+
+def _as_detail(line: logging.LogRecord) -> bool:
+    line.levelno, line.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+    return client_logger.isEnabledFor(logging.DEBUG)
+
+
+client_logger.addFilter(_as_detail)
 
 
 class Health:
-    """What the clients' background threads report of the connection; safe to share between threads."""
+    """What the clients' background threads report of the connection; safe to share between threads.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    address
+        What the cluster is called in lines of log: one when no broker answers any more, one when they do again.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
         self._guard = threading.Lock()
         self._reason = ""
         self._code: int | None = None
-        self._at_s = 0.0
+        self._answered = self._down = False
 
     def note(self, error: KafkaError) -> None:
         """Keep an error that a client reports; that all brokers are down says less than why."""
         with self._guard:
-            if error.code() != KafkaError._ALL_BROKERS_DOWN or not self._reason:
-                self._reason, self._code = error.str(), error.code()
-            self._at_s = time.monotonic()
+            all_down = error.code() == KafkaError._ALL_BROKERS_DOWN
+            if not all_down or not self._reason:
+                self._reason, self._code = _ASIDE.sub("", error.str()), error.code()
+            tell = all_down and self._answered and not self._down
+            self._down |= tell
+        if tell:
+            logger.error("%s does not answer: %s; what is under way waits until it does", self._address, self._reason)
+
+    def note_answer(self) -> None:
+        """Take note that a broker answered."""
+        with self._guard:
+            tell, self._down, self._answered = self._down, False, True
+        if tell:
+            logger.warning("%s answers again", self._address)
 
     def last(self) -> tuple[str, int | None]:
         """Return the last error's text and code, or an empty text."""

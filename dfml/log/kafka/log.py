@@ -68,9 +68,9 @@ class KafkaLog(Log):
         self._coordination = coordination
         self._closed = False
         self._guard = threading.Lock()
-        self._health = Health()
+        self._health = Health(f"kafka://{options.brokers}")
         self._clients = Clients(options, self._health)
-        self._catalogue = Catalogue(self._clients, options)
+        self._catalogue = Catalogue(self._clients, options, self._health)
         self._memberships: dict[str, KafkaMembership] = {}
         self._readers: weakref.WeakSet[KafkaReader] = weakref.WeakSet()
         self._askers: dict[str, Consumer] = {}
@@ -81,7 +81,7 @@ class KafkaLog(Log):
         self._delivery = delivery
         self._positions = PendingPositions(self._memberships)
         self._sender: Sender | TransactionalSender | None = None
-        self._catalogue.connect(self._health)
+        self._catalogue.connect()
         self.topics()
 
     # -- topics -------------------------------------------------------------------------------------------------------
