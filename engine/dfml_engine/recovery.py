@@ -73,10 +73,8 @@ def already_written(
     ends = log.end(starts)
     behind = {place: start for place, start in starts.items() if start < ends[place]}
     oldest: dict[int, int] = {}
-    for place, start in behind.items():
-        first = _first_timestamp(log, place, start)
-        if first is not None:
-            oldest[place.partition] = min(first, oldest.get(place.partition, first))
+    for place, first in _first_timestamps(log, behind, ends).items():
+        oldest[place.partition] = min(first, oldest.get(place.partition, first))
     if not oldest:
         return {}
     known = log.topics()
@@ -93,14 +91,23 @@ def written_since(
     return {number: _tails(log, there, number, since_ms - CLOCK_MARGIN_MS) for number in partitions}
 
 
-def _first_timestamp(log: Log, place: TopicPartition, start: int) -> int | None:
+def _first_timestamps(
+    log: Log, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Return when the first record of each was appended; of one that has none, because of a gap, nothing."""
+    found: dict[TopicPartition, int] = {}
+    if not starts:
+        return found
     reader = log.reader()
     try:
-        reader.assign({place: start})
-        records = reader.poll(1, 0)
-        return records[0].timestamp_ms if records else None
+        reader.assign(starts)
+        while any(position < ends[place] for place, position in reader.positions().items()):
+            for record in reader.poll(READ_RECORDS, 1.0):
+                found.setdefault(TopicPartition(record.topic, record.partition), record.timestamp_ms)
+            reader.unassign(found)
     finally:
         reader.close()
+    return found
 
 
 def _tails(log: Log, sinks: Collection[TopicName], partition: int, since_ms: int) -> Sent:

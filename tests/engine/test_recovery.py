@@ -1,10 +1,11 @@
 """A task that dies at any moment and is made anew from what it had committed and written."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 from dfml import headers as h
 from dfml.headers import decode_parents, identity
 from dfml.inference.codec import encode_request, encode_response
-from dfml.log.base import TopicConfig
+from dfml.log import Log, TopicConfig, open_log
 from dfml.log.sqlite import SqliteLog
 from dfml.record import Append, Record, TopicName, TopicPartition
+from dfml.settings import Settings
 from dfml.topics import Topics
 from dfml_engine.recovery import Sent, already_written
 from dfml_engine.task import Task
@@ -243,30 +245,38 @@ def test_the_order_of_arrival_changes_no_result(
 # -- what stands in the sinks -----------------------------------------------------------------------------------------
 
 
-def test_only_results_at_the_partition_numbers_that_are_read_again_are_looked_at(log_url: str):
-    source, sink = TOPICS.model_outputs("a"), TOPICS.model_inputs("b")
+@pytest.fixture(params=["sqlite", "kafka"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
+    if request.param == "sqlite":
+        with SqliteLog(tmp_path / "log.db") as opened:
+            yield opened
+        return
+    with open_log(Settings(log=request.getfixturevalue("kafka_address"))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own() -> Topics:
+    """Name topics that no other test has: a broker is shared."""
+    return Topics(f"recovery-{uuid4().hex[:8]}")
+
+
+def test_only_results_at_the_partition_numbers_that_are_read_again_are_looked_at(log: Log, own: Topics):
+    source, sink = own.model_outputs("a"), own.model_inputs("b")
     named = ((h.PIPELINE, b"p"), (h.VERSION, b"1"), (h.STEP, b"b"), (h.PARENTS, b"model.a.outputs@0"))
-    with open_at(log_url) as log:
-        log.create_topics([TopicConfig(source, 2), TopicConfig(sink, 2)])
-        log.append([Append(topic, number, b"r", b"", named) for topic in (source, sink) for number in (0, 1)])
-        starts = {TopicPartition(source, 0): 0, TopicPartition(source, 1): 1}
-        found = already_written(log, starts, lambda: [sink, TOPICS.errors])
-    assert set(found) == {0}
+    log.create_topics([TopicConfig(source, 2), TopicConfig(sink, 2)])
+    log.append([Append(topic, number, b"r", b"", named) for topic in (source, sink) for number in (0, 1)])
+    starts = {TopicPartition(source, 0): 0, TopicPartition(source, 1): 1}
+    found = already_written(log, starts, lambda: [sink, own.errors])
+    assert [number for number, sent in found.items() if sent] == [0]
     assert (sink, identity(Record(sink, 0, 0, b"r", b"", named, 0))) in found[0]
 
 
-def test_results_older_than_what_is_read_again_are_not_looked_at(log_url: str):
-    source, sink = TOPICS.model_outputs("a"), TOPICS.model_inputs("b")
-    with open_at(log_url) as log:
-        log.create_topics([TopicConfig(source), TopicConfig(sink)])
-        log.append(
-            [Append(sink, 0, b"old", b"", timestamp_ms=1_000), Append(sink, 0, b"new", b"", timestamp_ms=90_000)]
-        )
-        log.append([Append(source, 0, b"r", b"", timestamp_ms=92_000)])
-        found = already_written(log, {TopicPartition(source, 0): 0}, lambda: [sink])
+def test_results_older_than_what_is_read_again_are_not_looked_at(log: Log, own: Topics):
+    source, sink = own.model_outputs("a"), own.model_inputs("b")
+    log.create_topics([TopicConfig(source), TopicConfig(sink)])
+    log.append([Append(sink, 0, b"old", b"", timestamp_ms=1_000), Append(sink, 0, b"new", b"", timestamp_ms=90_000)])
+    log.append([Append(source, 0, b"r", b"", timestamp_ms=92_000)])
+    found = already_written(log, {TopicPartition(source, 0): 0}, lambda: [sink])
     requests = {key for key in (b"old", b"new") if (sink, identity(Record(sink, 0, 0, key, b"", (), 0))) in found[0]}
     assert requests == {b"new"}
-
-
-def open_at(url: str) -> SqliteLog:
-    return SqliteLog(Path(url.removeprefix("sqlite:///")))
