@@ -295,7 +295,10 @@ class EventLoop:
             self._refused(outcomes, error)
 
     def _fenced(self, outcomes: Sequence[Outcome]) -> None:
-        """Give everything up: others own the partition numbers and make these outcomes themselves."""
+        """Give up what was made for partition numbers: others own them and make it themselves.
+
+        What belongs to no group, a status say, nobody else says.
+        """
         self.counts.fenced += 1
         logger.warning("this process was away for too long: its partition numbers belong to others")
         self._hand_over(self._share.lose())
@@ -303,6 +306,8 @@ class EventLoop:
         for outcome in outcomes:
             if outcome.refused is not None:
                 outcome.refused(error)
+            elif not outcome.group:
+                self.submit(outcome)
 
     def _commits(self, outcomes: Sequence[Outcome]) -> list[Commit]:
         offsets: dict[str, dict[TopicPartition, int]] = {}

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dfml.errors import FencedError
-from dfml.log.base import Commit, Log, Membership
+from dfml.log.base import Commit, Log
 from dfml.record import TopicPartition
+
+NO_GENERATION = 0
+"""Older than any: nothing is committed by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class MembersShare:
         self._log = log
         self.group = group
         self._partitions = partitions
-        self._membership: Membership = log.join(group, partitions)
+        self._membership = log.join(group, partitions)
+        self._is_member = True
         self._owned: frozenset[int] = frozenset()
 
     def owns(self, partition: int) -> bool:
@@ -103,7 +107,17 @@ class MembersShare:
         return sorted(number for number in self._owned if number < partitions)
 
     def look(self) -> Handover:
-        """Poll the group; a member that was away for too long joins again, with nothing."""
+        """Poll the group; a member that was away for too long loses everything and joins again at the next look.
+
+        Raises
+        ------
+        LogUnavailableError
+            If the group cannot be joined now; nothing is owned meanwhile.
+        """
+        if not self._is_member:
+            self._membership.leave()
+            self._membership = self._log.join(self.group, self._partitions)
+            self._is_member = True
         try:
             owned = self._membership.poll()
         except FencedError:
@@ -113,15 +127,16 @@ class MembersShare:
         return handover
 
     def lose(self) -> Handover:
-        """Give up everything and join the group again."""
+        """Give up everything; the next look joins the group again. It asks nothing of the log, which may be away."""
         handover = Handover(lost=self._owned)
         self._owned = frozenset()
-        self._membership = self._log.join(self.group, self._partitions)
+        self._is_member = False
         return handover
 
     def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> Commit:
         """Make a commit that is refused when this member was replaced."""
-        return Commit(group, offsets, self._membership.member, self._membership.generation)
+        generation = self._membership.generation if self._is_member else NO_GENERATION
+        return Commit(group, offsets, self._membership.member, generation)
 
     def leave(self) -> None:
         """Leave the group."""
