@@ -41,6 +41,11 @@ KAFKA_FIXTURES = {"kafka_address", "kafka_jars"}
 WHY_NO_JARS = pytest.StashKey[str]()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # What is to take its place aborts the process (dfml/log/kafka/catalogue.py).
+    config.addinivalue_line("filterwarnings", "ignore:list_groups:DeprecationWarning")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if KAFKA_FIXTURES & set(getattr(item, "fixturenames", ())):

@@ -267,21 +267,34 @@ class Catalogue:
 
     # -- groups -------------------------------------------------------------------------------------------------------
 
-    def assigned_topics(self, group: str) -> dict[TopicName, int]:
-        """Return the topics that members of a group are assigned partitions of now, and how many members."""
-        futures = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_S)
-        found = _result(
-            futures[group].result, f"describe group {group!r} (right: Describe)", KafkaError.GROUP_ID_NOT_FOUND
-        )
+    def subscribed_topics(self, group: str) -> dict[TopicName, int]:
+        """Return the topics that members of a group subscribe to now, and how many members.
+
+        While the group is being shared out anew the broker does not say.
+        """
+        # Deprecated in favour of describe_consumer_groups, which aborts the process when an answer comes after its
+        # time-out, as behind a broker that was restarted (librdkafka issue 4605).
+        with translated(f"list group {group!r} (right: Describe)"):
+            found = self._admin.list_groups(group, timeout=ANSWER_S)
         counts: dict[TopicName, int] = {}
-        for member in found.members if found is not None else ():
-            for name in {place.topic for place in member.assignment.topic_partitions}:
+        for member in (member for each in found for member in each.members):
+            for name in _subscription_of(member.metadata):
                 counts[name] = counts.get(name, 0) + 1
         return counts
 
     def close(self) -> None:
         """Release the clients."""
         self._times.close()
+
+
+def _subscription_of(metadata: bytes) -> list[TopicName]:
+    """Read the topics from a member's subscription: a version, then their number, then each with its length."""
+    n_topics, at, found = int.from_bytes(metadata[2:6]), 6, []
+    for _ in range(n_topics):
+        end = at + 2 + int.from_bytes(metadata[at : at + 2])
+        found.append(TopicName(metadata[at + 2 : end].decode()))
+        at = end
+    return found
 
 
 def _result(result: Callable[[], _T], doing: str, *expected: int) -> _T | None:

@@ -240,7 +240,7 @@ class KafkaLog(Log):
 
     def _check_group(self, group: str, topic: TopicName, partitions: int) -> None:
         """Refuse to share a group with members that live and share another count."""
-        for other, n_members in self._catalogue.assigned_topics(self._id(group)).items():
+        for other, n_members in self._catalogue.subscribed_topics(self._id(group)).items():
             if other != topic and other.startswith(f"{self._coordination}."):
                 count = other.rpartition(".")[2]
                 msg = (
