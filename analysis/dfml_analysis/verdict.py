@@ -16,6 +16,8 @@ from dfml_analysis.variables import Floats
 ALPHA = 0.01
 """One false alarm in a hundred windows: an operator who watches a window an hour hears one in four days."""
 ALPHA_WEAK = 0.05
+ALPHA_WINDOW = 0.02
+"""For windows that are compared with normal ones of their length: 49 of those can say no more."""
 ALPHA_TARGET = 0.001
 """At which the target is said to have moved although no mechanism's change is proven: no case of "nothing changed"."""
 

@@ -110,7 +110,7 @@ def test_an_unknown_method_is_refused_with_the_known_ones(graph: nx.DiGraph) -> 
 
 @pytest.mark.parametrize("n", [1, 4])
 def test_too_few_rows_are_undecided(graph: nx.DiGraph, n: int) -> None:
-    answer = localise(graph, _frame(), _frame(n), "z")
+    answer = localise(graph, _frame(40), _frame(n), "z")
     assert answer.verdict is Verdict.UNDECIDED
     assert "too few rows" in answer.status
 

@@ -6,12 +6,13 @@ import numpy as np
 
 from dfml_analysis.attribution import Attribution, attribute, reaches
 from dfml_analysis.distinct import distinct
+from dfml_analysis.few_rows import MAX_REFERENCE, Scored, are_few, decide_window, score_few_rows
 from dfml_analysis.localisation import Suspect, VariableEvidence
 from dfml_analysis.localisers.base import Problem, Ranking
 from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms, moved
 from dfml_analysis.rerun import player_of
 from dfml_analysis.summaries import summarise
-from dfml_analysis.verdict import ALPHA_TARGET, Verdict, adjusted_log_p, decide
+from dfml_analysis.verdict import ALPHA_TARGET, ALPHA_WINDOW, Verdict, adjusted_log_p, decide
 from dfml_analysis.windows import Windows
 
 MIN_ROWS = 5
@@ -23,6 +24,8 @@ UNEXPLAINED = 0.5
 CERTAIN_DIGITS = 5.0
 """A step whose mechanism changed at a p-value of 1e-5 comes before any input, however much damage is the input's:
 it is the one to be mended. A less certain one stands in line, so that chance does not hide a certain input."""
+N_SHOWN = 3
+"""Suspects of a short window that are shown, even those whose own evidence is weak: causes are next to each other."""
 STANDARD_ERRORS = 2.0
 """The target changed if its mean did by more than this."""
 
@@ -36,6 +39,8 @@ class Own:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the changed mechanisms, most suspect first (see :class:`dfml_analysis.localisers.base.Localiser`)."""
+        if are_few(len(problem.reference), len(problem.current)):
+            return _rank_few_rows(problem)
         windows = problem.windows()
         if min(windows.n_rows) < MIN_ROWS:
             before, after = windows.n_rows
@@ -57,6 +62,51 @@ class Own:
         evidence = tuple(_evidence(test, float(p)) for test, p in zip(tests, adjusted, strict=True))
         alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
         return Ranking(_scored(suspects, tests), alarm, verdict, "; ".join(["ok", *limits]), evidence)
+
+
+def _rank_few_rows(problem: Problem) -> Ranking:
+    windows = replace(problem, reference=problem.reference.tail(MAX_REFERENCE)).windows()
+    scored = score_few_rows(windows, problem.target)
+    order = [int(index) for index in np.argsort(-scored.scores, kind="stable") if scored.scores[index] > 0]
+    verdict = decide_window(scored, windows.graph)
+    weak = [index for place, index in enumerate(order) if place < N_SHOWN or scored.p_values[index] <= ALPHA_WINDOW]
+    suspects = [] if verdict is Verdict.NO_CHANGE else [_few_rows_suspect(windows, scored, index) for index in weak]
+    alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
+    limits = [f"no data for {', '.join(windows.passed_over)}"] if windows.passed_over else []
+    evidence = tuple(_few_rows_evidence(windows, scored, index) for index in range(len(scored.names)))
+    return Ranking(tuple(suspects), alarm, verdict, "; ".join(["ok", *limits]), evidence)
+
+
+def _few_rows_suspect(windows: Windows, scored: Scored, index: int) -> Suspect:
+    told = _few_rows_evidence(windows, scored, index)
+    variable = windows.variables[told.variable]
+    before, after = summarise(variable, windows.window)
+    return Suspect(
+        step=told.step,
+        variable=told.variable,
+        kind=told.kind,
+        score=float(scored.scores[index] / (scored.scores[index] + FULL_SCORE_DIGITS)),
+        p_value=told.p_value,
+        test=told.test,
+        effect=told.effect,
+        n_compared=told.n_compared,
+        before=before,
+        after=after,
+    )
+
+
+def _few_rows_evidence(windows: Windows, scored: Scored, index: int) -> VariableEvidence:
+    variable = windows.variables[scored.names[index]]
+    return VariableEvidence(
+        step=variable.step,
+        variable=variable.name,
+        kind=variable.kind,
+        p_value=float(scored.p_values[index]),
+        test="surprise",
+        effect=float(scored.deviations[index]),
+        n_compared=float(windows.n_rows[1]),
+        comparable=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

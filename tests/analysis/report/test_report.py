@@ -71,8 +71,10 @@ def table(seed: int, shift: float = 0.0, moved_by: float = 0.0) -> pd.DataFrame:
     return pd.DataFrame({"x": x, "y": y, "z": y - rng.normal(0, 1, 300)})
 
 
-def report(tmp_path: Path, current: pd.DataFrame, **said: object) -> tuple[Page, Localisation, str]:
-    graph, reference = read_graph(CHAIN), table(1)
+def report(
+    tmp_path: Path, current: pd.DataFrame, reference: pd.DataFrame | None = None, **said: object
+) -> tuple[Page, Localisation, str]:
+    graph, reference = read_graph(CHAIN), table(1) if reference is None else reference
     found = localise(graph, reference, current, "z")
     options = {"graph": graph, "reference": reference, "current": current, "clock": lambda: 0} | said
     text = write_report(tmp_path / "r.html", found, **options).read_text(encoding="utf-8")
@@ -141,7 +143,7 @@ def test_a_shifted_input_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_too_few_rows_are_undecided_with_the_reason(tmp_path: Path) -> None:
-    page, _, _ = report(tmp_path, table(2).head(3))
+    page, _, _ = report(tmp_path, table(2).head(3), table(1).head(20))
     assert "There is not enough evidence to say what changed, or whether." in page.texts
     assert any("too few rows" in text for text in page.texts)
 
