@@ -11,6 +11,7 @@ import pandas as pd
 from rich.console import RenderableType
 
 from dfml_analysis.columns import Kind
+from dfml_analysis.elements import Elements
 from dfml_analysis.guilty import GuiltyPair
 from dfml_analysis.onset import Onset
 from dfml_analysis.verdict import Verdict
@@ -87,6 +88,8 @@ class Suspect:
         Requests that show the change, each beside one of the reference that was asked alike, most telling first.
     version : Load or None
         What was loaded of the step when the change began (:func:`dfml_analysis.versions.with_versions`).
+    elements : Elements or None
+        Of the summary of a long tensor, which elements differ (:func:`dfml_analysis.elements.with_elements`).
     """
 
     step: str
@@ -105,6 +108,7 @@ class Suspect:
     onset: Onset | None = None
     pairs: tuple[GuiltyPair, ...] = ()
     version: Load | None = None
+    elements: Elements | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dfml_analysis.wording import (
     short_name,
     spell_before_after,
     spell_certainty,
+    spell_elements,
     spell_load,
     spell_p,
     spell_part,
@@ -87,6 +88,8 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
         yield "how sure", f"{spell_certainty(first.p_value)}: p = {spell_p(first.p_value)}{compared}"
     if first.attribution is not None and first.attribution_interval is not None:
         yield "damage", _damage(localisation, first.attribution, first.attribution_interval)
+    if first.elements is not None:
+        yield "elements", spell_elements(first.elements)
     if localisation.show_me:
         yield SHOW_ME, localisation.show_me
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dfml_analysis.columns import Kind, parse_column
+from dfml_analysis.elements import Elements
 from dfml_analysis.onset import Onset, Since
 from dfml_analysis.verdict import ALPHA
 from dfml_analysis.versions import Load
@@ -135,6 +136,16 @@ def spell_load(load: Load) -> str:
     """Return what was loaded, and when: ``2 of model classifier was loaded 2024-05-01 12:00:06 UTC``."""
     moment = datetime.fromtimestamp(load.loaded_ms / 1000, UTC).isoformat(" ", "seconds")[:-6]
     return f"{load.version} of {load.kind.lower()} {load.name} was loaded {moment} UTC"
+
+
+def spell_elements(elements: Elements) -> str:
+    """Return which elements changed: ``12 of 784, within [3, 4] to [5, 9], most [4, 7] (0.1 -> 0.9)``."""
+    if not elements.n_changed:
+        return f"none of {elements.n_elements:,} differs by itself"
+    first = elements.strongest[0]
+    most = f"most {list(first.place)} ({first.before:,.4g} -> {first.after:,.4g})"
+    within = f"within {list(elements.first)} to {list(elements.last)}, " if elements.n_changed > 1 else ""
+    return f"{elements.n_changed:,} of {elements.n_elements:,} changed, {within}{most}"
 
 
 def spell_unit(unit: str) -> str:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,7 +93,7 @@ def localise(
     with ExitStack() as opened:
         store = _open_store(ctx, opened, pipeline, graph, log)
         question = _ask(store, pipeline, graph, reference, current, target)
-    found = _answer(question, Way(method, seed, unit))
+        found = _answer(store, question, Way(method, seed, unit))
     if output is Output.JSON:
         print_json(found.to_json(detail=detail))
     else:
@@ -126,7 +127,7 @@ def report(
     with ExitStack() as opened:
         store = _open_store(ctx, opened, pipeline, graph, log)
         question = _ask(store, pipeline, graph, reference, current, target)
-        found = _answer(question, Way(method, seed, unit))
+        found = _answer(store, question, Way(method, seed, unit))
         write_report(
             out,
             found,
@@ -213,8 +214,10 @@ def _pipeline_graph(store: "LineageStore", pipeline: str) -> "PipelineGraph":
     return PipelineGraph.from_pipeline(resource)
 
 
-def _answer(question: Question, way: Way) -> "Localisation":
+def _answer(store: "LineageStore | None", question: Question, way: Way) -> "Localisation":
+    from dfml.lineage.tensors import read_column
     from dfml_analysis.damage import Damage, parse_unit
+    from dfml_analysis.elements import with_elements
     from dfml_analysis.localise import localise as localise_windows
     from dfml_analysis.versions import with_versions
 
@@ -224,7 +227,9 @@ def _answer(question: Question, way: Way) -> "Localisation":
         found = localise_windows(
             question.causal, *windows, question.target, method=way.method, seed=way.seed, damage=damage
         )
-        return with_versions(found, question.loaded)
+        if store is None:
+            return found
+        return with_elements(with_versions(found, question.loaded), *windows, partial(read_column, store))
 
 
 def _guilty_traces(store: "LineageStore", found: "Localisation") -> Sequence["Trace"]:

@@ -12,7 +12,7 @@ from dfml_analysis.alignment import PRESENCE
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
 from dfml_analysis.verdict import ALPHA, Verdict
-from dfml_analysis.wording import short_name, spell_p, spell_part
+from dfml_analysis.wording import short_name, spell_elements, spell_load, spell_p, spell_part
 
 LABELS = {
     Verdict.FAULT: "Fault",
@@ -123,6 +123,10 @@ def suspect_facts(suspect: Suspect, localisation: Localisation) -> list[Fact]:
         facts.append(
             Fact(f"Its part of the change in {localisation.target}", f"{spell_part(suspect.attribution)}{between}")
         )
+    if suspect.elements is not None:
+        facts.append(Fact("Its elements", spell_elements(suspect.elements)))
+    if suspect.version is not None:
+        facts.append(Fact("Version", spell_load(suspect.version)))
     if math.isfinite(suspect.n_compared):
         facts.append(Fact("Compared", f"{suspect.n_compared:,.0f} requests a window with like inputs"))
     return facts
