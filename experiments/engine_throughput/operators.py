@@ -54,6 +54,9 @@ def _join(kind: str, n_sources: int) -> Operator:
 TRIGGERED = "{steps: [{name: s0}, {name: m, inputs: [p.inputs], triggers: [s0]}], output: {steps: [m]}}"
 
 CHAIN = Operator("chain", "{steps: [{name: m}], output: {steps: [m]}}", (ENTRY,), "model.m.inputs")
+HOP_SPEC = "{steps: [{name: s0}, {name: m, inputs: [s0]}], output: {steps: [m]}}"
+HOP = Operator("hop", HOP_SPEC, ("model.s0.outputs",), "model.m.inputs")
+"""From one model to the next, on a topic that other pipelines of the same models read too."""
 OPERATORS = (
     CHAIN,
     _join("inner", 2),

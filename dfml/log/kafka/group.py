@@ -9,6 +9,7 @@ member was replaced.
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 
@@ -25,6 +26,8 @@ ENTER_S = 2.0
 """How long the construction waits for the group to take the member in; it goes on by itself at the polls that follow.
 Others are waited for up to their session's time-out, so it may take longer than anybody should be kept waiting."""
 POLL_S = 0.02
+KEEP_S = 1.0
+"""A member that is busy is not silent for longer: well within the session's time-out."""
 EVENTS_AT_ONCE = 10
 _MAGIC = b"CGMDv2:"
 
@@ -63,6 +66,8 @@ class KafkaMembership(Membership):
         self._owned: set[int] = set()
         self._fenced = ""
         self._closed = False
+        self._thread = threading.get_ident()
+        self._served_s = time.monotonic()
         self._is_in = False
         self._refused: KafkaError | None = None
         self.commit_failed = False
@@ -111,6 +116,14 @@ class KafkaMembership(Membership):
         self._check_alive()
         self._learn_generation()
         return frozenset(self._owned)
+
+    def keep_alive(self) -> None:
+        """Show that the member lives while its own thread is busy with something long; others may call it in vain.
+
+        Partition numbers that go meanwhile are known at the next :meth:`poll`.
+        """
+        if threading.get_ident() == self._thread and not self._fenced and time.monotonic() > self._served_s + KEEP_S:
+            self._serve(0)
 
     def leave(self) -> None:
         """Hand the owned partition numbers over at once; leaving again does nothing."""
@@ -188,6 +201,7 @@ class KafkaMembership(Membership):
 
     def _serve(self, timeout_s: float) -> None:
         """Let the client call back; the coordination topic has no records, so only errors come."""
+        self._served_s = time.monotonic()
         for message in self._consumer.consume(1, timeout_s) + self._consumer.consume(EVENTS_AT_ONCE, 0):
             error = message.error()
             if error is None:

@@ -187,9 +187,14 @@ class KafkaLog(Log):
     def reader(self) -> Reader:
         """Return a new reader with nothing assigned."""
         self._check_open()
-        reader = KafkaReader(self._clients, self._catalogue, lambda: self._closed)
+        reader = KafkaReader(self._clients, self._catalogue, lambda: self._closed, self._keep_alive)
         self._readers.add(reader)
         return reader
+
+    def _keep_alive(self) -> None:
+        """Let members not be taken for dead while their thread reads what an earlier owner wrote."""
+        for membership in list(self._memberships.values()):
+            membership.keep_alive()
 
     def beginning(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the offset of the oldest record kept (the end when there is none)."""

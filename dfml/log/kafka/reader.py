@@ -33,10 +33,13 @@ class KafkaReader(Reader):
     A topic that is deleted yields nothing more; created again, it is read from its beginning.
     """
 
-    def __init__(self, clients: Clients, catalogue: Catalogue, closed: Callable[[], bool]) -> None:
+    def __init__(
+        self, clients: Clients, catalogue: Catalogue, closed: Callable[[], bool], keep_alive: Callable[[], None]
+    ) -> None:
         self._clients = clients
         self._catalogue = catalogue
         self._log_closed = closed
+        self._keep_alive = keep_alive
         self._closed = False
         self._guard = threading.RLock()
         self._consumers: list[Consumer] = []
@@ -97,6 +100,7 @@ class KafkaReader(Reader):
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """Return up to ``max_records`` records, waiting at most ``timeout_s`` seconds for the first."""
         self._check_open()
+        self._keep_alive()
         records = self._take(max_records)
         until_s = time.monotonic() + timeout_s
         while not records and (left_s := until_s - time.monotonic()) > 0:
