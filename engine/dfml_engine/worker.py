@@ -90,6 +90,7 @@ class EngineWorker:
         self._selection = selection
         self._clock = clock
         self.group = selection.group(self.inherits)
+        self._max_held_records = max_held_records
         self._under_way = UnderWay(max_held_records)
         self._writer = Writer(topics)
         self._topologies: dict[tuple[bytes, bytes], Topology] = {}
@@ -154,12 +155,18 @@ class EngineWorker:
         return self._read
 
     def paused(self) -> frozenset[TopicName]:
-        """Return the inputs of the pipelines that have too many requests under way.
+        """Return the inputs of the pipelines that have too many requests under way, and topics with too many unclaimed.
 
         The models' answers are read on: they end requests. What waits is on the log.
         """
         full = self._under_way.full
-        return frozenset(map(self._topics.pipeline_inputs, full)) if full else NOTHING
+        if not (full or self._unclaimed):
+            return NOTHING
+        unclaimed = [record.topic for record in self._unclaimed] if self._has_many_unclaimed() else ()
+        return NOTHING.union(unclaimed, map(self._topics.pipeline_inputs, full))
+
+    def _has_many_unclaimed(self) -> bool:
+        return len(self._unclaimed) >= self._max_held_records
 
     def sinks(self) -> frozenset[TopicName]:
         """Return every topic that a rule writes, the errors and the fates."""

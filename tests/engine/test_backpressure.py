@@ -1,7 +1,5 @@
 """Slow models, full logs, large requests: all has a bound, nothing accepted is lost, and it recovers by itself."""
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
@@ -70,6 +68,17 @@ async def test_a_pipelines_inputs_wait_while_too_many_of_its_requests_are_under_
         assert [answer.status for answer in answers] == [200] * 20
 
 
+async def test_records_of_an_unknown_version_do_not_gather_without_end(stack, texts, wait) -> None:
+    async with stack(max_held_records=4) as calls:
+        load(calls, texts)
+        named = (("pipeline", b"p"), ("x-pipeline-version", b"9"))
+        for number in range(20):
+            calls.append("model.quick.outputs", b"", b"r%d" % number, named)
+            calls.stack.loop.catch_up()
+        assert len(calls.stack.parts.engine._unclaimed) == 4
+        assert await calls.ask("p", {"X": [-1]}) == {"OUT": [0]}
+
+
 async def test_what_waits_for_room_is_read_by_the_next_stack(stack, texts, models) -> None:
     async with stack(max_held_records=2, drain_timeout_ms=0) as calls:
         load(calls, texts)
@@ -104,7 +113,7 @@ def test_a_request_larger_than_a_record_may_be_is_413_and_names_the_limit(topics
         PayloadTooLargeError, match=r"of 2001 bytes, expected at most 2000 \(setting max_record_bytes\)"
     ):
         admission.check_size(entry)
-    admission.check_size(replace(entry, value=b"x" * 1989))
+    admission.check_size(entry._replace(value=b"x" * 1989))
 
 
 async def test_a_log_that_is_full_holds_no_more_than_what_was_read_and_loses_nothing(

@@ -28,10 +28,13 @@ def hang(inputs):
 
     threading.Event().wait(30)
 
-def slow(inputs):
+def hold(inputs):
+    import pathlib
     import threading
 
-    threading.Event().wait(1)
+    pathlib.Path("called").touch()
+    while not pathlib.Path("go").exists():
+        threading.Event().wait(0.02)
     return {"OUTPUT": inputs["INPUT"] * 2}
 
 def hang_once(inputs):

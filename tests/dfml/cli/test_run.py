@@ -60,6 +60,10 @@ def test_four_processes_answer_as_one_stack_does(parts, run_alone, body, tmp_pat
     answer = run_alone("infer", "numbers", body(2), "--request-id", "apart", "-o", "json")
     assert answer.data["outputs"][0]["data"] == [4.0]
     eventually(lambda: run_alone("trace", "apart").code == 0)
+    tap = said["tap"].split()[-1]
+    assert json.loads(read(f"{tap}/readyz"))["ready"]
+    assert 'dfml_records_read_total{part="tap"}' in read(f"{tap}/metrics")
+    assert [each["part"] for each in run_alone("status", "--workers", "-o", "json").data] == sorted(PARTS)
     for process in processes.values():
         process.send_signal(signal.SIGTERM)
     assert [process.wait(timeout=20) for process in processes.values()] == [0, 0, 0, 0]
@@ -96,15 +100,38 @@ def test_sigterm_lets_a_model_gateway_finish_its_calls_and_hand_over(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     processes = {part: parts(part) for part in PARTS[1:]}
     pages = {part: address(process) for part, process in processes.items()}
-    slow = (tmp_path / "numbers.yaml").read_text().replace("cli_models:double", "cli_models:slow")
-    (tmp_path / "slow.yaml").write_text(slow.replace("inline: true", "inline: false"))
-    assert run_alone("load", "slow.yaml").code == 0
+    held = (tmp_path / "numbers.yaml").read_text().replace("cli_models:double", "cli_models:hold")
+    (tmp_path / "held.yaml").write_text(held.replace("inline: true", "inline: false"))
+    assert run_alone("load", "held.yaml").code == 0
     assert run_alone("status", "numbers", "--wait", "20").code == 0
     assert run_alone("infer", "numbers", body(2), "--request-id", "r1", "--async").code == 0
     eventually(lambda: 'dfml_calls_in_flight{model="double"} 1' in read(pages["model-gateway"] + "/metrics"))
     processes["model-gateway"].send_signal(signal.SIGTERM)
+    eventually(lambda: "it is stopping" in read(pages["model-gateway"] + "/readyz"))
+    (tmp_path / "go").touch()
     assert processes["model-gateway"].wait(timeout=20) == 0
     assert "it waits for model 'sort'" in run_alone("answer", "numbers", "r1").err  # the slow call has been answered
+    parts("model-gateway")
+    assert run_alone("answer", "numbers", "r1", "--wait", "20").code == 0
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_finish_in_time_leaves_the_rest_to_the_next(
+    parts, run_alone, body, tmp_path, eventually, monkeypatch
+):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("DFML_DRAIN_TIMEOUT_MS", "200")
+    processes = {part: parts(part) for part in PARTS[1:]}
+    for process in processes.values():
+        address(process)
+    hanging = (tmp_path / "numbers.yaml").read_text().replace("cli_models:double", "cli_models:hang_once")
+    (tmp_path / "hanging.yaml").write_text(hanging.replace("inline: true", "inline: false"))
+    assert run_alone("load", "hanging.yaml").code == 0
+    assert run_alone("status", "numbers", "--wait", "20").code == 0
+    assert run_alone("infer", "numbers", body(2), "--request-id", "r1", "--async").code == 0
+    eventually((tmp_path / "called").exists)
+    processes["model-gateway"].send_signal(signal.SIGTERM)
+    assert processes["model-gateway"].wait(timeout=10) == 0
     parts("model-gateway")
     assert run_alone("answer", "numbers", "r1", "--wait", "20").code == 0
 
