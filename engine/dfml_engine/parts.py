@@ -12,7 +12,7 @@ from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import ConflictError
 from dfml.log.base import Log
 from dfml.record import Append
-from dfml.settings import KAFKA_SCHEME, Settings
+from dfml.settings import Settings
 from dfml.topics import Topics
 from dfml_engine.announcing import Announcer
 from dfml_engine.cleaning import Cleaning
@@ -107,7 +107,6 @@ class Parts:
             settings.request_timeout_ms,
             settings.max_outstanding_requests,
             settings.max_outstanding_bytes,
-            settings.max_record_bytes if settings.log.startswith(KAFKA_SCHEME) else None,
         )
         return PipelineGateway(log, self.topics, limits, self.loop.submit, self.share, self._clock)
 

@@ -28,7 +28,7 @@ def pages_of(parts: Parts, log: Log, part: str, partitions: int) -> Pages:
 
 
 def _samples(parts: Parts, log: Log) -> Iterator[Sample]:
-    yield from _of_loop(parts)
+    yield from _of_loop(parts, log)
     yield from _lags(parts, log)
     yield Sample("dfml_unreadable_control_records_total", parts.registry.n_unreadable)
     if parts.engine is not None:
@@ -45,7 +45,7 @@ def _samples(parts: Parts, log: Log) -> Iterator[Sample]:
             yield Sample("dfml_requests_refused_total", n_refused, (reason,))
 
 
-def _of_loop(parts: Parts) -> Iterator[Sample]:
+def _of_loop(parts: Parts, log: Log) -> Iterator[Sample]:
     counts = parts.loop.counts
     for name, by_group in (
         ("dfml_records_read_total", counts.read),
@@ -57,7 +57,7 @@ def _of_loop(parts: Parts) -> Iterator[Sample]:
     for group, fired in counts.fired.copy().items():
         yield Sample("dfml_fire_seconds", Spread(tuple(fired.counts), BOUNDS_S, fired.sum_s), (group,))
     yield Sample("dfml_paused_topics", len(parts.loop.paused))
-    yield Sample("dfml_unwritten_records", parts.loop.n_unwritten)
+    yield Sample("dfml_unwritten_records", parts.loop.n_unwritten + log.n_unsettled)
     yield Sample("dfml_rebalances_total", counts.rebalances)
     yield Sample("dfml_fenced_total", counts.fenced)
     yield Sample("dfml_retries_total", counts.retries)

@@ -3,12 +3,7 @@
 import httpx
 import pytest
 
-from dfml.errors import OverloadedError, PayloadTooLargeError
-from dfml.record import Append
-from dfml_engine.gateways.admission import Admission, PipelineGatewayOptions
-from dfml_engine.gateways.directory import Directory
-from dfml_engine.gateways.requests import RequestTable
-from dfml_engine.share import OwnsAll
+from dfml.errors import OverloadedError
 
 SLOW = "{steps: [{name: slow}], output: {steps: [slow]}}"
 QUICK = "{steps: [{name: quick}], output: {steps: [quick]}}"
@@ -103,17 +98,6 @@ async def test_beyond_the_bound_the_gateway_answers_503_with_retry_after_and_rec
         assert [(await calls.stack.gateway.result(each)).status for each in first] == [200, 200]
         assert (await client.post("/v2/pipelines/q/infer", json=BODY)).status_code == 200
         assert calls.stack.gateway.outstanding_bytes == 0
-
-
-def test_a_request_larger_than_a_record_may_be_is_413_and_names_the_limit(topics) -> None:
-    options = PipelineGatewayOptions(max_record_bytes=2000)
-    admission = Admission(options, OwnsAll(), Directory(), RequestTable())
-    entry = Append(topics.pipeline_inputs("p"), 0, b"r1", b"x" * 1990, (("pipeline", b"p"),))
-    with pytest.raises(
-        PayloadTooLargeError, match=r"of 2001 bytes, expected at most 2000 \(setting max_record_bytes\)"
-    ):
-        admission.check_size(entry)
-    admission.check_size(entry._replace(value=b"x" * 1989))
 
 
 async def test_a_log_that_is_full_holds_no_more_than_what_was_read_and_loses_nothing(

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Never
 from zlib import crc32
 
-from dfml.errors import OverloadedError, PayloadTooLargeError
-from dfml.record import Append
+from dfml.errors import OverloadedError
 from dfml_engine.gateways.directory import Directory, LoadedPipeline
 from dfml_engine.gateways.requests import RequestTable
 from dfml_engine.share import Share
@@ -16,16 +15,12 @@ from dfml_engine.share import Share
 
 @dataclass(frozen=True, slots=True)
 class PipelineGatewayOptions:
-    """Limits: partition numbers, the default deadline (milliseconds), requests on their way at once and their size.
-
-    ``max_record_bytes`` is the largest record that the log takes; None where it takes any.
-    """
+    """Limits: partition numbers, the default deadline (milliseconds), requests on their way at once and their size."""
 
     partitions: int = 1
     request_timeout_ms: int = 30_000
     max_outstanding_requests: int = 10_000
     max_outstanding_bytes: int = 256 * 1024 * 1024
-    max_record_bytes: int | None = None
 
 
 class Admission:
@@ -91,20 +86,6 @@ class Admission:
             yield
         finally:
             self._n_reading_bytes -= n_bytes
-
-    def check_size(self, entry: Append) -> None:
-        """Refuse what the log will not take.
-
-        Raises
-        ------
-        PayloadTooLargeError
-            If the record is larger than the log's limit.
-        """
-        limit = self._options.max_record_bytes
-        n_bytes = len(entry.key) + len(entry.value) + sum(len(name) + len(value) for name, value in entry.headers)
-        if limit is not None and n_bytes > limit:
-            msg = f"the request is a record of {n_bytes} bytes, expected at most {limit} (setting max_record_bytes)"
-            raise PayloadTooLargeError(msg)
 
     def partition_for(self, request_id: str) -> int:
         """Choose one of the partition numbers whose answers this gateway reads.

@@ -172,7 +172,6 @@ class PipelineGateway:
         opened = OpenRequest(key, partition, loaded.topology.version, digest, now_ms, deadline_ms, len(value))
         headers = entry_headers((pipeline, loaded.topology.version, request.id), given, deadline_ms)
         entry = Append(self._topics.pipeline_inputs(pipeline), partition, request.id.encode(), value, headers)
-        self.admission.check_size(entry)
         self._requests.enter(opened)
         answered = loaded.status.synchronous
         self._submit(
