@@ -1,7 +1,9 @@
 """``python -m experiments.dynamism``: load and unload many pipelines beside one that is called all the while."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, ParamSpec
@@ -27,7 +29,7 @@ from experiments.running import Stack, running_stack
 QUIET_S = 3.0
 PAUSE_S = 0.005
 CALLERS = 4
-PHASES = ("alone", "while they are loaded", "among them", "while they are unloaded")
+BLOCKS = 10
 errors = Console(stderr=True)
 P = ParamSpec("P")
 
@@ -53,36 +55,69 @@ def main(
 
 
 def _come_and_go(stack: Stack, control: Control, n_pipelines: int, table: Table) -> None:
+    """Load all pipelines and unload them again, a block at a time, with as long a pause after each block."""
     caller = Caller(stack.url, BYSTANDER, PAUSE_S)
     names = [f"p{number}" for number in range(n_pipelines)]
-    times, memory = [time.monotonic()], _memory_mb(stack)
-    time.sleep(QUIET_S)
-    times.append(time.monotonic())
+    phases: dict[str, list[tuple[float, float]]] = {}
+    memory = _memory_mb(stack)
+    with _phase(phases, "alone"):
+        time.sleep(QUIET_S)
     with httpx.Client(base_url=stack.url) as client:
-        ready_ms = [
-            _time_ms(_load, control, client, name, number)
-            for number, name in enumerate(track(names, "loading", console=errors))
-        ]
-    times.append(time.monotonic())
-    full = _memory_mb(stack)
-    time.sleep(QUIET_S)
-    times.append(time.monotonic())
-    unload_ms = [_time_ms(control.unload, "Pipeline", name) for name in track(names, "unloading", console=errors)]
-    times.append(time.monotonic())
+        ready_ms = _in_blocks(phases, "loaded", partial(_load, control, client), names)
+        full = _memory_mb(stack)
+        with _phase(phases, "among all"):
+            time.sleep(QUIET_S)
+        gone_ms = _in_blocks(phases, "unloaded", partial(_unload, control, client), names)
     calls = caller.stop()
-    for phase, since_s, until_s in zip(PHASES, times, times[1:], strict=False):
-        p50, p99 = percentiles(calls.between(since_s, until_s))
-        table.add_row(f"bystander, {phase}: p50, p99", f"{p50:.2f} ms, {p99:.2f} ms")
+    p50 = {}
+    for phase, spans in phases.items():
+        p50[phase], p99 = percentiles([ms for span in spans for ms in calls.between(*span)])
+        table.add_row(f"bystander, {phase}: p50, p99", f"{p50[phase]:.2f} ms, {p99:.2f} ms")
+    for what in ("loaded", "unloaded"):
+        table.add_row(f"bystander's p50, while others are {what}", f"{p50[what] / p50[f'{what}, pauses']:.2f} times")
     tenth = max(n_pipelines // 10, 1)
     for which, part in (("the first tenth", ready_ms[:tenth]), ("the last tenth", ready_ms[-tenth:])):
         table.add_row(f"load until ready, {which}: p50, max", f"{np.median(part):.1f} ms, {max(part):.1f} ms")
-    table.add_row("unload: p50, max", f"{np.median(unload_ms):.1f} ms, {max(unload_ms):.1f} ms")
+    table.add_row("unload until gone: p50, max", f"{np.median(gone_ms):.1f} ms, {max(gone_ms):.1f} ms")
     table.add_row("memory before, with all", f"{memory:.0f} MB, {full:.0f} MB")
+
+
+@contextmanager
+def _phase(phases: dict[str, list[tuple[float, float]]], name: str) -> Iterator[None]:
+    since_s = time.monotonic()
+    yield
+    phases.setdefault(name, []).append((since_s, time.monotonic()))
+
+
+def _in_blocks(
+    phases: dict[str, list[tuple[float, float]]], what: str, do: Callable[[str, int], None], names: list[str]
+) -> list[float]:
+    """Do something with every name and return the milliseconds of each; what else the machine does hits both phases."""
+    taken_ms = []
+    block = max(len(names) // BLOCKS, 1)
+    for begin in track(range(0, len(names), block), what, console=errors):
+        began_s = time.monotonic()
+        with _phase(phases, what):
+            taken_ms += [
+                _time_ms(do, name, number) for number, name in enumerate(names[begin : begin + block], start=begin)
+            ]
+        with _phase(phases, f"{what}, pauses"):
+            time.sleep(time.monotonic() - began_s)
+    return taken_ms
 
 
 def _load(control: Control, client: httpx.Client, name: str, number: int) -> None:
     control.load(resources(pipeline(name, number, number + 1)))
-    while client.get(f"/v2/pipelines/{name}/ready").status_code != 200:
+    _wait_for(client, name, 200)
+
+
+def _unload(control: Control, client: httpx.Client, name: str, number: int) -> None:
+    control.unload("Pipeline", name)
+    _wait_for(client, name, 404)
+
+
+def _wait_for(client: httpx.Client, name: str, status: int) -> None:
+    while client.get(f"/v2/pipelines/{name}/ready").status_code != status:
         time.sleep(0.001)
 
 
