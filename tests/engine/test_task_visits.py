@@ -66,6 +66,16 @@ def test_visits_of_requests_with_prefix_equal_ids_are_counted_apart(desk: Callab
             assert loop.send("model.b.outputs", {"X": [1]}, request, headers=visit(number)).fired
 
 
+def test_a_result_of_a_later_visit_never_meets_a_record_from_before_the_loop(desk: Callable):
+    late = "{name: c, inputs: [p.inputs.Y, a.outputs.DONE], joinWindowMs: 1000}"
+    loop = desk(LOOP.replace("{name: b,", f"{late}, {{name: b,"))
+    loop.send("pipeline.p.inputs", {"X": [1], "Y": [1]})
+    loop.send("model.a.outputs", {"DONE": [7]}, headers=visit(1))
+    dropped = loop.close(1_000).drops
+    assert [(step, record) for step, record, _ in dropped] == [("c", "pipeline.p.inputs@0"), ("c", "model.a.outputs@0")]
+    assert {reason for _, _, reason in dropped} == {"join window closed"}
+
+
 # -- sharing ----------------------------------------------------------------------------------------------------------
 
 
