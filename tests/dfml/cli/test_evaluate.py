@@ -1,6 +1,7 @@
 """``dfml evaluate`` keeps what it answers, goes on from it, and refuses what does not fit."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from dfml_analysis.evaluate.suites.recorded import SCIPIPE
+from dfml_analysis.localise import rank
 
 
 @pytest.fixture
@@ -91,3 +93,22 @@ def test_simulated_conditions_are_chosen_by_name_and_seeds_by_the_split(run_alon
     assert done.code == 0, done.err
     cases = {(row["condition"], row["case"]) for row in _rows(tmp_path / "out" / "cases.csv")}
     assert cases == {("offset, weak", "seed 1000"), ("offset, weak", "seed 1001")}
+
+
+def test_ctrl_c_loses_nothing_that_was_answered(run_alone, study, tmp_path, monkeypatch):
+    options = ("evaluate", "--suite", "recorded", "--data", study, "--methods", "first_node", "--out", tmp_path / "out")
+    asked = itertools.count()
+
+    def rank_until_stopped(problem, method):
+        if next(asked) == 3:
+            raise KeyboardInterrupt
+        return rank(problem, method)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dfml_analysis.evaluate.run.rank", rank_until_stopped)
+        stopped = run_alone(*options)
+    assert stopped.code == 130
+    assert "the same command goes on from here" in stopped.err
+    assert len(_rows(tmp_path / "out" / "cases.csv")) == 2, "the first was the warm-up"
+    assert run_alone(*options).code == 0
+    assert len(_rows(tmp_path / "out" / "cases.csv")) == 6
