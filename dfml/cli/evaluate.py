@@ -68,10 +68,10 @@ class Choice:
 
     @property
     def configuration(self) -> dict[str, object]:
-        """What decides an answer, as plain JSON values; a folder takes the answers of one configuration."""
+        """What decides an answer, as plain JSON values; a folder takes one configuration of a suite."""
         seeds = f"{self.seeds[0]}..{self.seeds[-1]}" if self.data is None else None
         data = None if self.data is None else str(self.data.resolve())
-        return {"suite": self.suite.value, "data": data, "split": self.split.value, "seeds": seeds, "quick": self.quick}
+        return {"data": data, "split": self.split.value, "seeds": seeds, "quick": self.quick}
 
     def cases(self) -> "list[Case]":
         """Return the suite's cases."""
@@ -124,7 +124,7 @@ def evaluate(
     answers, stopped = _run(plan, choice, out)
     _tell(answers, output)
     if out is not None and answers:
-        say(f"page: {(out / 'index.html').resolve().as_uri()}")
+        say(f"page: {(out / f'{suite}.html').resolve().as_uri()}")
     if stopped:
         say("stopped; the same command goes on from here" if out else "stopped; with --out it could go on from here")
         raise typer.Exit(INTERRUPTED)
@@ -135,22 +135,23 @@ def _run(plan: "Plan", choice: Choice, out: Path | None) -> "tuple[Sequence[Answ
     from dfml_analysis.evaluate.journal import Journal
     from dfml_analysis.evaluate.run import run
 
-    journal = Journal(out, choice.configuration) if out is not None else None
-    answers: list[Answer] = [] if journal is None else journal.answers
-    done = {answer.key for answer in answers}
+    journal = Journal(out, choice.suite.value, choice.configuration) if out is not None else None
+    answers: list[Answer] = []
+    done = {answer.key for answer in journal.of_suite} if journal is not None else set()
     n_missing = plan.n_missing(done)
+    if done:
+        say(f"{len(done)} answers are there; {n_missing} are missing")
+    stopped = False
     with progress() as bar:
         watched = _Watched(bar, bar.add_task(choice.suite, total=n_missing), answers, journal)
-        if done:
-            say(f"{len(done)} answers are there; {n_missing} are missing")
         try:
             run(plan, done, watched.keep)
         except KeyboardInterrupt:
-            return answers, True
+            stopped = True
         finally:
-            if journal is not None and answers:
+            if journal is not None and journal.of_suite:
                 _write(journal, choice)
-    return answers, False
+    return answers if journal is None else journal.of_suite, stopped
 
 
 @dataclass(slots=True)
@@ -186,12 +187,12 @@ def _write(journal: "Journal", choice: Choice) -> None:
     from dfml_analysis.evaluate.page import render_page
     from dfml_analysis.evaluate.scores import overview, score, scores_csv
 
-    answers = journal.answers
     journal.write_cases()
-    journal.write("scores.csv", scores_csv([*overview(answers), *score(answers)]))
-    draw_methods(overview(answers)).savefig(journal.folder / "methods.png", dpi=DPI)
-    draw_conditions(score(answers)).savefig(journal.folder / "conditions.png", dpi=DPI)
-    journal.write("index.html", render_page(answers, choice.configuration))
+    journal.write("scores.csv", scores_csv([*overview(journal.answers), *score(journal.answers)]))
+    answers, suite = journal.of_suite, choice.suite
+    draw_methods(overview(answers)).savefig(journal.folder / f"{suite}-methods.png", dpi=DPI)
+    draw_conditions(score(answers)).savefig(journal.folder / f"{suite}-conditions.png", dpi=DPI)
+    journal.write(f"{suite}.html", render_page(answers, choice.configuration))
 
 
 def _tell(answers: "Sequence[Answer]", output: Output) -> None:

@@ -1,11 +1,11 @@
 """The folder of a run: every answer is written as it comes, so that nothing is lost and a run can be taken up again.
 
 ==========================  =========================================================================================
-``configuration.json``      what was run; a folder takes one configuration
+``configuration.json``      what was run of each suite; a folder takes one configuration of a suite
 ``answers.jsonl``           one line an answer (:class:`dfml_analysis.evaluate.answer.Answer`), with its reason
 ``cases.csv``               the same as a table
 ``scores.csv``              one row a condition and method (:mod:`dfml_analysis.evaluate.scores`)
-``index.html``, ``*.png``   the same for people
+``SUITE.html``, ``*.png``   the same for people, a page for each suite
 ==========================  =========================================================================================
 """
 
@@ -38,25 +38,26 @@ SEPARATOR: Final = "|"
 
 
 class Journal:
-    """The answers of one configuration in one folder.
+    """The answers of one folder, and the suite that is run into it.
 
     Parameters
     ----------
     folder : Path
         Made if it is not there.
+    suite : str
     configuration : Mapping
         What decides an answer: plain JSON values.
 
     Raises
     ------
     ConflictError
-        If the folder holds a run of another configuration.
+        If the folder holds a run of this suite with another configuration.
     BadInputError
         If the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, configuration: Mapping[str, object]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, suite: str, configuration: Mapping[str, object]) -> None:
+        self.folder, self.suite = folder, suite
         self._lines = folder / "answers.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -67,9 +68,9 @@ class Journal:
             raise BadInputError(msg) from error
 
     @property
-    def done(self) -> set[tuple[str, str, str, str]]:
-        """The keys of what is answered."""
-        return {answer.key for answer in self.answers}
+    def of_suite(self) -> list[Answer]:
+        """The answers to cases of this suite."""
+        return [answer for answer in self.answers if answer.suite == self.suite]
 
     def keep(self, answer: Answer) -> None:
         """Add an answer, in memory and in the file."""
@@ -91,16 +92,14 @@ class Journal:
 
     def _claim(self, configuration: Mapping[str, object]) -> None:
         path = self.folder / "configuration.json"
-        if not path.exists():
-            self.write(path.name, orjson.dumps(configuration, option=orjson.OPT_INDENT_2).decode() + "\n")
-            return
-        there = orjson.loads(path.read_bytes())
-        if there != orjson.loads(orjson.dumps(configuration)):
-            named = sorted({*there, *configuration})
-            differing = [name for name in named if there.get(name) != configuration.get(name)]
-            got, held = (_spell(values, differing) for values in (configuration, there))
-            msg = f"{self.folder} holds a run with {held}; this one has {got}; name another folder, or the same options"
+        suites = orjson.loads(path.read_bytes()) if path.exists() else {}
+        there = suites.setdefault(self.suite, dict(configuration))
+        if there != configuration:
+            differing = [name for name in configuration if there.get(name) != configuration[name]]
+            held, got = (_spell(values, differing) for values in (there, configuration))
+            msg = f"{self.folder} holds {self.suite} with {held}; this run has {got}; name another folder"
             raise ConflictError(msg)
+        self.write(path.name, orjson.dumps(suites, option=orjson.OPT_INDENT_2).decode() + "\n")
 
     def _read(self) -> list[Answer]:
         """Return what is there; a line that was being written when the run was killed is cut off."""

@@ -38,7 +38,7 @@ def test_without_answers_there_is_no_table():
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_it_shows():
-    page = render_page(_answers(), {"suite": "made", "seeds": "0..9", "data": None})
+    page = render_page(_answers(), {"seeds": "0..9", "data": None})
     assert "seeds 0..9" in page
     assert "step &lt;moved&gt;" in page
     assert "it broke" in page

@@ -38,7 +38,7 @@ def test_every_case_and_method_has_a_row(run_alone, study, tmp_path):
     assert done.code == 0, done.err
     assert "scipipe break-count1" in done.out
     made = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"scores.csv", "index.html", "methods.png", "conditions.png", "answers.jsonl"} <= made
+    assert {"scores.csv", "recorded.html", "recorded-methods.png", "recorded-conditions.png", "answers.jsonl"} <= made
     rows = _rows(tmp_path / "out" / "cases.csv")
     assert {row["method"] for row in rows} == {"dfml", "random"}
     found = next(row for row in rows if (row["method"], row["condition"]) == ("dfml", "scipipe break-count1"))
@@ -62,7 +62,7 @@ def test_a_folder_takes_one_configuration(run_alone, study, tmp_path):
     run_alone(*options)
     found = run_alone(*options, "--quick")
     assert found.code == 1
-    assert "holds a run with quick False; this one has quick True" in found.err
+    assert "holds recorded with quick False; this run has quick True" in found.err
 
 
 def test_what_does_not_fit_is_wrong_usage(run_alone, study):
