@@ -1,0 +1,41 @@
+"""A process that stood still has records and closing windows before it at once: the records come first."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dfml import headers as h
+from dfml.inference.codec import encode_response
+from dfml.log import open_log
+from dfml.record import Append
+from dfml.topics import Topics
+
+JOIN = """{steps: [{name: a}, {name: b},
+    {name: c, inputs: [a.outputs.X, b.outputs.Y], inputsJoinType: %s, joinWindowMs: 400}], output: {steps: [c]}}"""
+N_REQUESTS, N_BEFORE = 100, 3_000
+"""The second answers lie behind more records than are read at once."""
+
+
+def answers_of(topics: Topics, model: str, tensor: str, requests: range) -> list[Append]:
+    """Return what a model has answered to requests."""
+    value = encode_response({tensor: np.ones(1)}, model_name=model, request_id="").SerializeToString()
+    named = ((h.PIPELINE, b"p"), (h.VERSION, b"1"))
+    keys = [b"%04d" % number for number in requests]
+    return [Append(topics.model_outputs(model), 0, key, value, (*named, (h.REQUEST, key))) for key in keys]
+
+
+async def test_a_paused_worker_closes_no_window_on_records_that_waited_in_the_log(
+    stack: Callable, texts: Any, topics: Topics, wait: Callable
+):
+    async with stack() as calls:
+        calls.load(texts.pipeline("p", JOIN % "outer"))
+        with open_log(calls.stack.settings) as other:
+            other.append(answers_of(topics, "a", "X", range(N_REQUESTS)))
+            other.append(answers_of(topics, "b", "Y", range(N_REQUESTS, N_REQUESTS + N_BEFORE)))
+            other.append(answers_of(topics, "b", "Y", range(N_REQUESTS)))
+        time.sleep(0.6)  # noqa: ASYNC251 - nothing of the process runs: this is the pause
+        fired = await wait(lambda: len(found := calls.records("model.c.inputs")) == N_REQUESTS + N_BEFORE and found)
+        read = {record.key: tuple(calls.tensors(record)) for record in fired}
+        assert {read[b"%04d" % number] for number in range(N_REQUESTS)} == {("X", "Y")}
