@@ -5,6 +5,7 @@
 PYTHON := .venv/bin/python
 FAULT ?= classifier
 SEED ?= 0
+LOG ?= sqlite
 DATA ?= ../shared/data/causal-faults
 
 help:  ## Say what can be made
@@ -13,8 +14,8 @@ help:  ## Say what can be made
 prepare:  ## Create .venv, or bring it up to pyproject.toml
 	@.ci/prepare
 
-demo: prepare  ## Break the claims pipeline and find the fault (FAULT=classifier|amounts|slow|failing|witnesses|none SEED=0)
-	@$(PYTHON) -m experiments.demo --fault '$(FAULT)' --seed '$(SEED)' --out build/demo
+demo: prepare  ## Break the claims pipeline and find the fault (FAULT=classifier|amounts|slow|failing|witnesses|none SEED=0 LOG=sqlite|kafka)
+	@$(PYTHON) -m experiments.demo --fault '$(FAULT)' --seed '$(SEED)' --log '$(LOG)' --out build/demo
 
 test: prepare  ## Run every test
 	@$(PYTHON) -m pytest

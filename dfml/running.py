@@ -7,7 +7,7 @@ the lock however the process ends, so a file without a lock is stale: it is pass
 import fcntl
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ def running_stacks(env: Mapping[str, str]) -> list[RunningStack]:
 
 
 def find_stack(env: Mapping[str, str]) -> RunningStack:
-    """Return the one stack that runs.
+    """Return the one stack that runs; of several gateways of one namespace any.
 
     Raises
     ------
@@ -91,11 +91,29 @@ def find_stack(env: Mapping[str, str]) -> RunningStack:
     if not found:
         msg = "no stack runs on this machine; start one with 'dfml up', or name a log with --log sqlite:///PATH"
         raise NotFoundError(msg)
-    if len(found) > 1:
-        lines = "\n".join(f"  --log {stack.log}   ({stack.rest_url}, process {stack.pid})" for stack in found)
-        msg = f"{len(found)} stacks run on this machine; choose one:\n{lines}"
+    return choose_stack(found)
+
+
+def choose_stack(found: Sequence[RunningStack]) -> RunningStack:
+    """Return the stack when all of these are gateways of one, any of them.
+
+    Raises
+    ------
+    ConflictError
+        If they are not; the text lists them with what chooses each.
+    """
+    stacks = {(stack.log, stack.prefix, stack.namespace): stack for stack in reversed(found)}
+    if len(stacks) > 1:
+        several_here = len({log for log, _, _ in stacks}) < len(stacks)
+        lines = "\n".join(f"  {_chosen_by(stack, several_here)}" for stack in reversed(stacks.values()))
+        msg = f"{len(stacks)} stacks run on this machine; choose one:\n{lines}"
         raise ConflictError(msg)
     return found[0]
+
+
+def _chosen_by(stack: RunningStack, several_here: bool) -> str:
+    place = f"DFML_PREFIX={stack.prefix} DFML_NAMESPACE={stack.namespace} " if several_here else ""
+    return f"{place}--log {stack.log}   ({stack.rest_url}, process {stack.pid})"
 
 
 def _refuse_foreign(folder: Path) -> None:

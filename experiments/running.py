@@ -1,20 +1,22 @@
-"""The stack as a user starts it: ``dfml up`` in a process of its own, specs loaded by ``dfml load``."""
+"""The stack as a user starts it: ``dfml up``, or ``dfml run`` for each part, and specs loaded by ``dfml load``."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from dfml.settings import VARIABLE_PREFIX
 
 DFML = (sys.executable, "-m", "dfml")
-READY = re.compile(r"ready (https?://\S+)")
+PARTS = ("engine", "model-gateway", "tap", "pipeline-gateway")
+"""In the order in which they are started; they end in the opposite one, so that requests can still be finished."""
+READY = re.compile(r"ready (?:[a-z-]+ )?(https?://\S+)")
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 15.0
 
@@ -25,12 +27,16 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running stack: its process, ``url`` of its REST gateway, its ``log`` and the file of its lineage ``store``."""
+    """A running stack: its process, ``url`` of its REST gateway, its ``log`` and the file of its lineage ``store``.
+
+    Where it is several processes, ``pid`` is the gateway's. ``settings`` are variables that verbs need beside the log.
+    """
 
     pid: int
     url: str
     log: str
     store: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def port(self) -> int:
@@ -59,6 +65,46 @@ def running_stack(folder: Path, documents: Sequence[Path], *, tap: bool = True) 
             _stop(process)
 
 
+@contextmanager
+def running_parts(folder: Path, documents: Sequence[Path], log: str, partitions: int) -> Iterator[Stack]:
+    """Run each part of a stack in a process of its own on a log that is there, until the block is left.
+
+    The lineage store and what the parts say (``dfml.log``) are in ``folder``.
+
+    Raises
+    ------
+    StackError
+        If a part ends before it is ready, or a document is refused.
+    """
+    store, errors = folder / "log.lineage.db", folder / "dfml.log"
+    settings = {"DFML_PARTITIONS": str(partitions), "DFML_LINEAGE": str(store), "DFML_REST_PORT": "0"}
+    with errors.open("w") as said, ExitStack() as running:
+        processes = [running.enter_context(_running_part(part, log, settings, said)) for part in PARTS]
+        urls = [_ready_url(process.stdout, errors) for process in processes]
+        stack = Stack(processes[-1].pid, urls[-1], log, store, settings)
+        for document in documents:
+            _call(stack, "load", str(document))
+        yield stack
+
+
+@contextmanager
+def _running_part(part: str, log: str, settings: Mapping[str, str], said: IO[str]) -> Iterator["subprocess.Popen[str]"]:
+    # A session of its own: an interrupt at the terminal must not end one part while another waits for it.
+    process = subprocess.Popen(
+        [*DFML, "run", part, "--log", log],
+        stdout=subprocess.PIPE,
+        stderr=said,
+        text=True,
+        env={**_environment(), **settings},
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            _stop(process)
+
+
 def _stop(process: "subprocess.Popen[str]") -> None:
     process.send_signal(signal.SIGTERM)
     try:
@@ -75,12 +121,25 @@ def load(stack: Stack, document: Path, name: str) -> None:
     StackError
         If the document is refused or the resource does not become ready.
     """
-    _call("load", str(document), "--log", stack.log)
-    _call("status", name, "--wait", f"{READY_TIMEOUT_S:g}", "--log", stack.log)
+    _call(stack, "load", str(document))
+    wait_until_ready(stack, name)
 
 
-def _call(*arguments: str) -> None:
-    done = subprocess.run([*DFML, *arguments], capture_output=True, text=True, env=_environment(), check=False)
+def wait_until_ready(stack: Stack, name: str) -> None:
+    """Wait until the resource of that name is ready.
+
+    Raises
+    ------
+    StackError
+        If that takes longer than ``READY_TIMEOUT_S``.
+    """
+    _call(stack, "status", name, "--wait", f"{READY_TIMEOUT_S:g}")
+
+
+def _call(stack: Stack, *arguments: str) -> None:
+    command = [*DFML, *arguments, "--log", stack.log]
+    env = {**_environment(), **stack.settings}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if done.returncode:
         msg = f"dfml {' '.join(arguments)} failed: {done.stderr.strip() or done.stdout.strip()}"
         raise StackError(msg)
@@ -95,5 +154,5 @@ def _ready_url(lines: IO[str] | None, errors: Path) -> str:
     for line in lines or ():
         if found := READY.search(line):
             return found[1]
-    msg = f"dfml up ended before it was ready:\n{errors.read_text().strip()}"
+    msg = f"dfml ended before it was ready:\n{errors.read_text().strip()}"
     raise StackError(msg)

@@ -191,9 +191,13 @@ class Localisation:
         tested = [item for item in self.suspects if item.p_value <= FLAG_LEVEL]
         return frozenset(suspect.variable for suspect in (*first, *tested))
 
-    def on_log(self, log: str) -> "Localisation":
-        """Return the same, its command naming the log: for whoever runs it where no stack or several run."""
-        words = [self.show_me, "--log", shlex.quote(log)]
+    def on_log(self, log: str, lineage: str = "") -> "Localisation":
+        """Return the same, its command naming log and lineage store: for whoever runs it where no stack or several run.
+
+        ``lineage`` may be left out where the store is beside the log.
+        """
+        words = [f"DFML_LINEAGE={shlex.quote(lineage)}"] if lineage else []
+        words += [self.show_me, "--log", shlex.quote(log)]
         return replace(self, show_me=" ".join(words)) if self.show_me else self
 
     def to_json(self, *, detail: bool = False) -> dict[str, Any]:

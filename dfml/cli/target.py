@@ -1,6 +1,7 @@
 """Which log, lineage store and gateway a verb talks to: what it was told, else the one stack that runs."""
 
 import os
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from dfml.errors import NotFoundError
-from dfml.running import RunningStack, find_stack, running_stacks
+from dfml.running import RunningStack, choose_stack, find_stack, running_stacks
 from dfml.settings import SQLITE_SCHEME, Settings, given_settings, load_settings
 
 if TYPE_CHECKING:
@@ -95,15 +96,16 @@ def find_target(ctx: typer.Context, log: str | None) -> Target:
         If no log was named and several stacks run.
     """
     settings = read_settings(ctx, log=log)
-    if "log" in given_settings(cast("General", ctx.obj).config, os.environ, {"log": log}):
-        return _of_named_log(settings)
+    given = given_settings(cast("General", ctx.obj).config, os.environ, {"log": log}).keys()
+    if "log" in given:
+        return _of_named_log(settings, named={"prefix", "namespace"} & given)
     try:
         stack = find_stack(os.environ)
     except NotFoundError:
         file = log_file(settings.log)
         if file is None or not file.exists():
             raise
-        return _of_named_log(settings)
+        return _of_named_log(settings, named=set())
     return _of_stack(settings, stack)
 
 
@@ -118,10 +120,16 @@ def absolute_log(url: str) -> str:
     return url if file is None else f"{SQLITE_SCHEME}{file.resolve()}"
 
 
-def _of_named_log(settings: Settings) -> Target:
-    for stack in running_stacks(os.environ):
-        if stack.log == absolute_log(settings.log):
-            return _of_stack(settings, stack)
+def _of_named_log(settings: Settings, named: AbstractSet[str]) -> Target:
+    """Return the stack that runs on the log, in the namespace that was named; that of the settings where none does."""
+    found = [
+        stack
+        for stack in running_stacks(os.environ)
+        if stack.log == absolute_log(settings.log)
+        and all(getattr(stack, name) == getattr(settings, name) for name in named)
+    ]
+    if found:
+        return _of_stack(settings, choose_stack(found))
     return Target(settings, f"http://{settings.rest_host}:{settings.rest_port}", running=False)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -451,7 +451,7 @@ class EventLoop:
         """Ask a remote log where it ends, in a thread, and wait until all up to there has been read."""
         places = [place for place in self.positions() if place.topic not in self.paused]
         try:
-            ends = await asyncio.to_thread(self._log.end, places)
+            ends = await asyncio.to_thread(self._ends, places)
         except LogError as error:
             logger.warning("windows stay open until the log answers: %s", error)
             await asyncio.sleep(RETRY_S)
@@ -462,6 +462,14 @@ class EventLoop:
             await asyncio.sleep(self._look_s)
         self._tick_workers(now_ms)
 
+    def _ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Return where topic partitions end; those of a deleted topic are left out, because nothing of it comes."""
+        try:
+            return self._log.end(places)
+        except UnknownTopicError:
+            known = self._log.topics()
+            return self._log.end([place for place in places if _exists(place, known)])
+
     def _tick_workers(self, now_ms: int) -> None:
         for worker in self._workers:
             outcome = worker.tick(now_ms)
@@ -471,5 +479,5 @@ class EventLoop:
         self._pace()
 
 
-def _exists(append: Append, known: Mapping[TopicName, TopicConfig]) -> bool:
-    return append.topic in known and append.partition < known[append.topic].partitions
+def _exists(place: Append | TopicPartition, known: Mapping[TopicName, TopicConfig]) -> bool:
+    return place.topic in known and place.partition < known[place.topic].partitions

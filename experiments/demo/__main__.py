@@ -17,14 +17,17 @@ from experiments.apps.insurance_claims.generator import draw_claims
 from experiments.demo import present
 from experiments.demo.diagnosis import Diagnosis, diagnose
 from experiments.demo.options import Options, read_options
+from experiments.demo.starting import StartError, started
 from experiments.demo.traffic import Window, send
-from experiments.running import Stack, StackError, load, running_stack
+from experiments.running import Stack, StackError, load
 
 DOCUMENT = APP / "pipeline.yaml"
 N_WARM_UP = 60
 """Requests before the normal window: the first ones pay for imports and caches that later ones find ready."""
 N_PAIRS = 2
 """Guilty requests in the report, each with its counterpart; the terminal shows the first."""
+INTERRUPTED = 130
+"""What a shell expects of a process that ended by SIGINT."""
 LEFT_BEHIND = ("log.db*", "log.lineage.db*", "dfml.log", "localisation.json", "report.html")
 
 
@@ -36,17 +39,20 @@ def main(arguments: list[str]) -> int:
     console.print(f"Planting fault [bold]{options.fault.name}[/]: {options.fault.summary} (seed {options.seed})")
     try:
         clear(options.out)
-        with running_stack(options.out, [DOCUMENT]) as stack:
+        with started(options, DOCUMENT) as stack:
             windows = send_windows(stack, options, console)
             with LineageStore(stack.store, read_only=True) as store:
-                diagnosis = diagnose(store, DOCUMENT, *windows, options.seed).on_log(stack.log)
+                diagnosis = diagnose(store, DOCUMENT, *windows, options.seed).on_log(stack.log, stack.store)
                 present.show(console, windows, diagnosis)
                 if diagnosis.pairs:
                     present.show_walk(console, store, diagnosis)
                 files = write(options, store, diagnosis)
-    except (StackError, DfmlError, TimeoutError, OSError) as error:
+    except (StackError, StartError, DfmlError, TimeoutError, OSError) as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
         return 1
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped, and with it all that was started", highlight=False)
+        return INTERRUPTED
     present.show_files(console, files, time.perf_counter() - started_s)
     return 0
 
@@ -78,6 +84,7 @@ def write(options: Options, store: LineageStore, diagnosis: Diagnosis) -> list[P
     """Write the localisation and its report; return the files that are worth a look."""
     localisation = options.out / "localisation.json"
     localisation.write_text(json.dumps(diagnosis.localisation.to_json(), indent=2) + "\n", encoding="utf-8")
+    on_log = "" if options.log == "sqlite" else f" LOG={options.log}"
     report = write_report(
         options.out / "report.html",
         diagnosis.localisation,
@@ -87,7 +94,7 @@ def write(options: Options, store: LineageStore, diagnosis: Diagnosis) -> list[P
         traces=[
             trace(store, request) for pair in diagnosis.pairs[:N_PAIRS] for request in (pair.guilty, pair.counterpart)
         ],
-        reproduce=f"make demo FAULT={options.fault.name} SEED={options.seed}",
+        reproduce=f"make demo FAULT={options.fault.name} SEED={options.seed}{on_log}",
     )
     return [report, localisation, store.path]
 

@@ -10,6 +10,7 @@ import pandas as pd
 from dfml.graph import PipelineGraph
 from dfml.lineage.frames import frame
 from dfml.lineage.store import LineageStore
+from dfml.settings import SQLITE_SCHEME
 from dfml.spec import load_files
 from dfml.spec.schema import Pipeline
 from dfml_analysis.alignment import align
@@ -44,9 +45,10 @@ class Diagnosis:
         """Requests that show the first suspect's change, each beside one that was asked alike."""
         return self.localisation.suspects[0].pairs if self.localisation.suspects else ()
 
-    def on_log(self, log: str) -> "Diagnosis":
-        """Return the same with commands that name the log."""
-        return replace(self, localisation=self.localisation.on_log(log))
+    def on_log(self, log: str, store: Path) -> "Diagnosis":
+        """Return the same with commands that name the log, and the store where it is not the one beside the log."""
+        beside = log.startswith(SQLITE_SCHEME)
+        return replace(self, localisation=self.localisation.on_log(log, "" if beside else str(store)))
 
 
 def diagnose(store: LineageStore, document: Path, reference: Window, current: Window, seed: int) -> Diagnosis:

@@ -9,15 +9,18 @@ from experiments.apps.fault import Fault
 from experiments.apps.insurance_claims.faults import FAULTS
 from experiments.apps.insurance_claims.generator import Claim
 
+LOGS = ("sqlite", "kafka")
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The fault to plant, the seed of the claims, where files go, and requests in each window."""
+    """The fault to plant, the seed of the claims, where files go, requests in each window, and the kind of log."""
 
     fault: Fault[Claim]
     seed: int
     out: Path
     n_requests: int
+    log: str = LOGS[0]
 
 
 def read_options(arguments: list[str]) -> Options:
@@ -35,8 +38,14 @@ def read_options(arguments: list[str]) -> Options:
     parser.add_argument(
         "--requests", type=_at_least(50), default=600, help="requests in each window (default: 600, at least 50)"
     )
+    parser.add_argument(
+        "--log",
+        choices=LOGS,
+        default=LOGS[0],
+        help="sqlite: embedded, one process; kafka: a broker of its own and a process for each part (default: sqlite)",
+    )
     given = parser.parse_args(arguments)
-    return Options(given.fault, given.seed, given.out, given.requests)
+    return Options(given.fault, given.seed, given.out, given.requests, given.log)
 
 
 def _fault(text: str) -> Fault[Claim]:

@@ -52,6 +52,19 @@ def test_several_running_stacks_are_listed_with_the_option_that_chooses(env: dic
     assert "--log sqlite:////y.db" in str(error.value)
 
 
+def test_gateways_of_one_namespace_are_one_stack(env: dict[str, str]) -> None:
+    other = replace(STACK, pid=STACK.pid + 1, rest_url="http://127.0.0.1:2")
+    with announce(STACK, env), announce(other, env):
+        assert find_stack(env) in {STACK, other}
+
+
+def test_stacks_of_two_namespaces_on_one_log_are_listed_with_the_variables_that_choose(env: dict[str, str]) -> None:
+    other = replace(STACK, pid=STACK.pid + 1, namespace="other")
+    with announce(STACK, env), announce(other, env), pytest.raises(ConflictError, match="2 stacks run") as error:
+        find_stack(env)
+    assert "DFML_PREFIX=seldon DFML_NAMESPACE=other --log sqlite:////x.db" in str(error.value)
+
+
 def test_no_running_stack_says_how_to_start_one(env: dict[str, str]) -> None:
     with pytest.raises(NotFoundError, match="start one with 'dfml up'"):
         find_stack(env)

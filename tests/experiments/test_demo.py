@@ -1,8 +1,10 @@
 """The demo says what it can break, shows a telling pair of requests, and finds what it planted."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,26 @@ def test_demo_finds_the_fault_it_planted(name: str, tmp_path: Path) -> None:
     culprit = [FAULTS[name].step] if FAULTS[name].step else []
     assert [suspect["step"] for suspect in found["suspects"][:1]] == culprit
     assert (tmp_path / "report.html").stat().st_size > 1_000
+
+
+def processes_of(folder: Path) -> str:
+    """Return the command lines that name the folder: a broker's does."""
+    listed = subprocess.run(["ps", "-eo", "args", "-ww"], capture_output=True, text=True, check=True).stdout
+    return "\n".join(line for line in listed.splitlines() if f"{folder}/kafka" in line)
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_an_interrupted_demo_on_kafka_leaves_nothing_running(kafka_jars: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "experiments.demo", "--log", "kafka", "--out", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        lines = iter(demo.stdout.readline, "")
+        assert any("Planting" in line for line in lines)
+        while demo.poll() is None and not (tmp_path / "log.lineage.db").exists():
+            time.sleep(0.1)
+        assert processes_of(tmp_path)
+        demo.send_signal(signal.SIGINT)
+        _, said = demo.communicate(timeout=90)
+    assert (demo.returncode, said) == (130, "stopped, and with it all that was started\n")
+    assert not processes_of(tmp_path)

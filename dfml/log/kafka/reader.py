@@ -16,7 +16,7 @@ from dfml.log.base import Reader
 from dfml.log.kafka.catalogue import Catalogue
 from dfml.log.kafka.client import Clients, client_logger
 from dfml.log.kafka.errors import UNKNOWN, translate, translated
-from dfml.record import Record, TopicName, TopicPartition
+from dfml.record import Headers, Record, TopicName, TopicPartition
 
 PARTITIONS_PER_CONSUMER = 500
 WAIT_S = 0.05
@@ -146,14 +146,13 @@ class KafkaReader(Reader):
             if error is None:
                 if following.get(place, MAX_OFFSET) <= offset:
                     following[place] = offset + 1
-                    headers = message.headers()
                     records.append(
                         Record(
                             *place,
                             offset,
                             message.key() or b"",
                             message.value() or b"",
-                            tuple(headers) if headers else (),
+                            _headers_of(message),
                             message.timestamp()[1],
                         )
                     )
@@ -193,3 +192,14 @@ class KafkaReader(Reader):
         if self._closed or self._log_closed():
             msg = "the reader or its log is closed"
             raise LogError(msg)
+
+
+def _headers_of(message: Message) -> Headers:
+    """Return a message's headers; those that foreign clients wrote without a value have an empty one."""
+    headers = message.headers()
+    if not headers:
+        return ()
+    for _, value in headers:
+        if value is None:
+            return tuple((name, value or b"") for name, value in headers)
+    return tuple(headers)
