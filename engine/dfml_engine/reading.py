@@ -20,8 +20,9 @@ class Reading:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._next: dict[TopicPartition, int] = {}
-        self._moved: dict[TopicPartition, int] = {}
+        # Every record looks its topic partition up; a plain tuple equals it and takes a fifth of the time to make.
+        self._next: dict[tuple[TopicName, int], int] = {}
+        self._moved: dict[tuple[TopicName, int], int] = {}
         self._paused: dict[TopicPartition, int] = {}
         self._pausing: frozenset[TopicName] = frozenset()
 
@@ -31,7 +32,8 @@ class Reading:
         Where offsets end in a gap the reader alone knows that there is nothing more.
         """
         at = self._reader.positions()
-        return {place: max(offset, at.get(place, 0)) for place, offset in self._next.items()} | self._paused
+        following = ((TopicPartition(*place), offset) for place, offset in self._next.items())
+        return {place: max(offset, at.get(place, 0)) for place, offset in following} | self._paused
 
     @property
     def paused(self) -> frozenset[TopicName]:
@@ -55,15 +57,16 @@ class Reading:
         gone = list(places)
         self._reader.unassign(gone)
         for place in gone:
-            for offsets in (self._next, self._moved, self._paused):
-                offsets.pop(place, None)
+            self._next.pop(place, None)
+            self._moved.pop(place, None)
+            self._paused.pop(place, None)
 
     def pause(self, topics: frozenset[TopicName]) -> None:
         """Let these topics wait, and read on those that waited before and are not among them."""
         if topics == self._pausing:
             return
         self._pausing = topics
-        for place in [place for place in self._next if place.topic in topics]:
+        for place in [TopicPartition(*place) for place in self._next if place[0] in topics]:
             self._paused[place] = self._next.pop(place)
             self._moved.pop(place, None)
             self._reader.unassign([place])
@@ -79,7 +82,7 @@ class Reading:
         following, moved, missed = self._next, self._moved, False
         taken = []
         for record in records:
-            place = TopicPartition(record.topic, record.partition)
+            place = (record.topic, record.partition)
             expected = following.get(place)
             if expected == record.offset:
                 following[place] = moved[place] = record.offset + 1
@@ -91,11 +94,12 @@ class Reading:
     def poll(self, max_records: int, wait_s: float = 0.0) -> Sequence[Record]:
         """Read what is on the log, waiting at most so many seconds for a first record."""
         if self._moved:
-            self._reader.assign(self._moved)
+            self._reader.assign({TopicPartition(*place): offset for place, offset in self._moved.items()})
             self._moved.clear()
         records = self._reader.poll(max_records, wait_s)
+        following = self._next
         for record in records:
-            self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            following[record.topic, record.partition] = record.offset + 1
         return records
 
     def wait(self, timeout_s: float) -> None:

@@ -108,7 +108,7 @@ class Catalogue:
             self._configs.pop(name, None)
         self._wait(lambda: not set(gone) & self._look().keys(), f"topics {gone} to be gone")
 
-    def check(self, places: Iterable[TopicPartition]) -> None:
+    def check(self, places: Collection[tuple[TopicName, int]]) -> None:
         """Find out whether the topic partitions exist; those known from before are not asked about again.
 
         Raises
@@ -116,10 +116,10 @@ class Catalogue:
         UnknownTopicError
             If one does not.
         """
-        if all(place.partition < self._known.get(place.topic, 0) for place in places):
+        if all(partition < self._known.get(topic, 0) for topic, partition in places):
             return
         self._look()
-        for place in places:
+        for place in (TopicPartition(*place) for place in places):
             n_partitions = self._known.get(place.topic)
             if n_partitions is None:
                 msg = f"topic {place.topic!r} does not exist; create it first"

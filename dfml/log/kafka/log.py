@@ -165,7 +165,8 @@ class KafkaLog(Log):
         return Transactions(self._clients, self._encoding, self._metadata, name)
 
     def _check_places(self, appends: Sequence[Append], commits: Sequence[Commit]) -> None:
-        places = {TopicPartition(append.topic, append.partition) for append in appends}
+        # Plain tuples: of the many records of a unit few are of different topic partitions.
+        places: set[tuple[TopicName, int]] = {(append.topic, append.partition) for append in appends}
         for commit in commits:
             places.update(commit.offsets)
         self._catalogue.check(places)

@@ -20,6 +20,7 @@ from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.transactions import Encoding
 from dfml.record import Append, TopicPartition
 
+FULL_POLL_S = 0.01
 LARGE_BYTES = 64 * 1024
 """From this size on a record may be over a limit that the broker has for its topic alone."""
 
@@ -75,29 +76,31 @@ class Sender:
             settled((), error)
             return
         unit = _Unit(commits, settled, len(appends))
-        reporting = {(append.topic, append.partition): number for number, append in enumerate(appends)}
-        last = set(reporting.values())
-        for number, append in enumerate(appends):
-            if number in last or len(append.value) > LARGE_BYTES:
-                unit.n_open += 1
-                self._produce(append, unit.report)
-            else:
-                self._produce(append, None)
         self._units.append(unit)
         self.n_unsettled += len(appends)
+        try:
+            self._produce(appends, unit)
+        except LogError as error:
+            unit.error = error
         if not unit.n_open:
             self._settle()
 
-    def _produce(self, append: Append, report: Callable[..., None] | None) -> None:
-        while True:
-            try:
-                self._encoding.produce(self._producer, append, report)
-            except BufferError:
-                self._producer.poll(0.01)
-            except KafkaException as error:
-                raise translate(error.args[0], f"write to {append.topic}[{append.partition}]") from error
+    def _produce(self, appends: Sequence[Append], unit: _Unit) -> None:
+        last = {(append.topic, append.partition): number for number, append in enumerate(appends)}
+        reporting = set(last.values())
+        produce, now_ms = self._encoding.produce, self._encoding.clock()
+        for number, append in enumerate(appends):
+            if number in reporting or len(append.value) > LARGE_BYTES:
+                unit.n_open += 1
+                report: Callable[..., None] | None = unit.report
             else:
-                return
+                report = None
+            try:
+                while not produce(self._producer, append, now_ms, report):
+                    self._producer.poll(FULL_POLL_S)
+            except KafkaException as error:
+                unit.n_open -= report is not None
+                raise translate(error.args[0], f"write to {append.topic}[{append.partition}]") from error
 
     def pump(self) -> None:
         """Take delivery reports, settle what they complete, and commit positions that are due."""

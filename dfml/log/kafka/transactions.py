@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka import TopicPartition as KafkaPlace
 
 from dfml.clock import Clock
-from dfml.errors import LogError, LogUnavailableError, UnknownTopicError
+from dfml.errors import LogError, UnknownTopicError
 from dfml.log.base import Commit
 from dfml.log.kafka.client import Clients, client_logger
 from dfml.log.kafka.errors import translate, translated
@@ -16,6 +16,8 @@ from dfml.record import Append, Position, TopicName, TopicPartition
 
 TIMEOUT_S = 10.0
 """How long one transaction may take before the broker aborts it; readers behind it wait so long at worst."""
+
+FULL_POLL_S = 0.01
 
 Metadata = Callable[[Commit], bytes]
 
@@ -27,26 +29,30 @@ class Encoding:
     clock: Clock
     is_compacted: Callable[[TopicName], bool]
 
-    def produce(self, producer: Producer, append: Append, on_delivery: Callable[..., None] | None = None) -> None:
-        """Hand a record to a producer.
+    def produce(self, producer: Producer, append: Append, now_ms: int, on_delivery: Callable[..., None] | None) -> bool:
+        """Hand a record to a producer; return False where its queue is full.
 
         Raises
         ------
-        KafkaException, BufferError
+        KafkaException
             If the producer does not take it.
         """
         value: bytes | None = append.value
         if not value and self.is_compacted(append.topic):
             value = None
-        producer.produce(
-            append.topic,
-            value,
-            append.key,
-            append.partition,
-            on_delivery=on_delivery,
-            timestamp=self.clock() if append.timestamp_ms is None else append.timestamp_ms,
-            headers=list(append.headers),
-        )
+        try:
+            producer.produce(
+                append.topic,
+                value,
+                append.key,
+                append.partition,
+                on_delivery=on_delivery,
+                timestamp=now_ms if append.timestamp_ms is None else append.timestamp_ms,
+                headers=list(append.headers),
+            )
+        except BufferError:
+            return False
+        return True
 
 
 class Transactions:
@@ -86,12 +92,14 @@ class Transactions:
             errors: list[KafkaError] = []
             try:
                 producer.begin_transaction()
+                now_ms = self._encoding.clock()
                 for number, append in enumerate(appends):
-                    self._encoding.produce(producer, append, _reporter(offsets, errors, number))
+                    while not self._encoding.produce(producer, append, now_ms, _reporter(offsets, errors, number)):
+                        producer.poll(FULL_POLL_S)
                 for metadata, places in self._by_group(commits):
                     producer.send_offsets_to_transaction(places, metadata, TIMEOUT_S)
                 producer.commit_transaction(TIMEOUT_S)
-            except (KafkaException, BufferError, LogError) as error:
+            except (KafkaException, LogError) as error:
                 raise self._abort(producer, error, errors) from error
             return [
                 Position(append.topic, append.partition, _known(offset))
@@ -136,8 +144,6 @@ class Transactions:
                 self._producer = None
         if isinstance(error, LogError):
             return error
-        if isinstance(error, BufferError):
-            return LogUnavailableError("the producer's queue is full: the brokers do not take records")
         first = next((each for each in errors if each.code() not in {KafkaError._PURGE_QUEUE}), raised)
         assert first is not None
         return translate(first, "write a unit (right: Write)")

@@ -106,9 +106,10 @@ class ModelGateway:
         self._models: dict[TopicName, _Hosted] = {}
         self._read: frozenset[TopicName] = frozenset()
         self._pooled: frozenset[TopicName] = frozenset()
-        self._held: dict[TopicPartition, HeldOffsets] = defaultdict(HeldOffsets)
+        # By topic and partition number, as plain tuples: every record looks its own up.
+        self._held: dict[tuple[TopicName, int], HeldOffsets] = defaultdict(HeldOffsets)
         self._already: dict[int, Sent] = {}
-        self._touched: set[TopicPartition] = set()
+        self._touched: set[tuple[TopicName, int]] = set()
         self._calls = OpenCalls(options.max_held_records, options.max_held_bytes)
 
     # -- specs --------------------------------------------------------------------------------------------------------
@@ -197,7 +198,7 @@ class ModelGateway:
             if call.give_up():
                 call.pool.replace_thread()
         self._batcher.forget(partitions)
-        for place in [place for place in self._held if place.partition in partitions]:
+        for place in [place for place in self._held if place[1] in partitions]:
             del self._held[place]
             self._touched.discard(place)
         for number in partitions:
@@ -218,8 +219,9 @@ class ModelGateway:
         """Call the models of the batch: the quick ones now, the others in their pools."""
         outcome = Outcome(self.group, instead=self._caller.undeliverable)
         for record in batch:
-            self._held[TopicPartition(record.topic, record.partition)].next_offset = record.offset + 1
-            self._touched.add(TopicPartition(record.topic, record.partition))
+            place = (record.topic, record.partition)
+            self._held[place].next_offset = record.offset + 1
+            self._touched.add(place)
             if not self._answered_already(record):
                 self._take(record, outcome)
         return self._with_positions(outcome)
@@ -375,16 +377,16 @@ class ModelGateway:
     # -- positions ----------------------------------------------------------------------------------------------------
 
     def _hold(self, record: Record) -> None:
-        self._held[TopicPartition(record.topic, record.partition)].hold(record.offset)
+        self._held[record.topic, record.partition].hold(record.offset)
 
     def _release(self, record: Record) -> None:
-        place = TopicPartition(record.topic, record.partition)
+        place = (record.topic, record.partition)
         self._held[place].release(record.offset)
         self._touched.add(place)
 
     def _with_positions(self, outcome: Outcome) -> Outcome:
         for place in self._touched:
-            outcome.offsets[place] = self._held[place].committable
+            outcome.offsets[TopicPartition(*place)] = self._held[place].committable
         self._touched.clear()
         return outcome
 
