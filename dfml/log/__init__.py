@@ -8,7 +8,7 @@ from dfml.settings import KAFKA_SCHEME, SQLITE_SCHEME, Settings
 __all__ = ["Cleanup", "Commit", "Log", "Membership", "Reader", "TopicConfig", "open_log"]
 
 
-def open_log(settings: Settings, *, read_only: bool = False) -> Log:
+def open_log(settings: Settings, *, read_only: bool = False, patience_s: float | None = None) -> Log:
     """Open the log that the settings name.
 
     Parameters
@@ -17,6 +17,8 @@ def open_log(settings: Settings, *, read_only: bool = False) -> Log:
         ``log`` is its URL: ``sqlite:///PATH``, where nothing in the path is decoded, or ``kafka://HOST:PORT``.
     read_only
         Open an existing log without writing to it or creating one.
+    patience_s
+        How long a write to the embedded log waits for that of another process, seconds; None for the log's own default.
 
     Raises
     ------
@@ -33,7 +35,8 @@ def open_log(settings: Settings, *, read_only: bool = False) -> Log:
         workers = Topics(settings.prefix, settings.namespace).workers
         options = settings.kafka_options()
         return KafkaLog(options, read_only=read_only, coordination=workers, delivery=settings.delivery)
-    from dfml.log.sqlite import SqliteLog  # noqa: PLC0415
+    from dfml.log.sqlite import LOCK_TIMEOUT_S, SqliteLog  # noqa: PLC0415
 
     path = Path(settings.log.removeprefix(SQLITE_SCHEME))
-    return SqliteLog(path, read_only=read_only, durability=settings.log_durability)
+    lock_timeout_s = LOCK_TIMEOUT_S if patience_s is None else patience_s
+    return SqliteLog(path, read_only=read_only, durability=settings.log_durability, lock_timeout_s=lock_timeout_s)

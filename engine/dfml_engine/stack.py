@@ -36,6 +36,8 @@ from dfml_engine.watch import pages_of
 
 logger = logging.getLogger(__name__)
 
+PATIENCE_S = 2.0
+"""How long an event loop waits for the write of another process: callers wait with it, and are told 503 after that."""
 DRAIN_LOOK_S = 0.01
 WAIT_S = 1.0
 """Between two looks for a log that is not there yet."""
@@ -212,7 +214,7 @@ async def _open_when_there(settings: Settings) -> Log:
     """Open the log; one that is somewhere else may come later than this process."""
     while True:
         try:
-            return await asyncio.to_thread(open_log, settings)
+            return await asyncio.to_thread(open_log, settings, patience_s=PATIENCE_S)
         except LogUnavailableError as error:
             if settings.log.startswith(SQLITE_SCHEME):
                 raise

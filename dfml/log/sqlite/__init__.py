@@ -1,5 +1,5 @@
 """The log in one SQLite file: the embedded default, for one machine and local file systems."""
 
-from dfml.log.sqlite.log import SqliteLog
+from dfml.log.sqlite.log import LOCK_TIMEOUT_S, SqliteLog
 
-__all__ = ["SqliteLog"]
+__all__ = ["LOCK_TIMEOUT_S", "SqliteLog"]

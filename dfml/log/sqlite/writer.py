@@ -17,6 +17,8 @@ from dfml.log.sqlite.file_lock import FileLock
 from dfml.log.sqlite.header_blob import encode_headers
 from dfml.record import Append, Record, TopicName, TopicPartition
 
+STALLED_S = 0.2
+"""How long a lock is waited for that was not to be had at the last try: the worst wait seen between busy writers."""
 INSERT_RECORDS = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)"
 MOVE_ENDS = "UPDATE marks SET changed = ?, at = ?, newest_ms = ? WHERE changed = ? AND tp = ? AND grp = 0"
 MOVE_COMMITS = "UPDATE marks SET changed = ?, at = ? WHERE changed = ? AND tp = ? AND grp = ?"
@@ -55,7 +57,7 @@ class Writer:
         self._lock_timeout_s = lock_timeout_s
         self._guard = threading.Lock()
         self._lock = _open_lock(path)
-        self._closed = False
+        self._closed = self._is_stalled = False
         self.n_units = 0
         try:
             self._connection = self._open(durability)
@@ -146,8 +148,11 @@ class Writer:
         return connection
 
     def _acquire(self) -> None:
-        if not self._lock.acquire(self._lock_timeout_s):
-            msg = f"log {self._path}: another process held its lock for {self._lock_timeout_s:g} s; is it stopped?"
+        """Hold the lock; one that was not to be had is tried more briefly, so that who waits can do other things."""
+        patience_s = min(self._lock_timeout_s, STALLED_S) if self._is_stalled else self._lock_timeout_s
+        self._is_stalled = not self._lock.acquire(patience_s)
+        if self._is_stalled:
+            msg = f"log {self._path}: another process held its lock for {patience_s:g} s; is it stopped?"
             raise LogUnavailableError(msg)
 
     def _begin(self) -> sqlite3.Cursor:

@@ -138,6 +138,21 @@ class TestTrouble:
             put(log, A0, b"v")
             assert values(read(log, A0)) == [b"v"]
 
+    def test_a_lock_that_was_not_to_be_had_is_tried_more_briefly_until_it_is(self, path: Path) -> None:
+        make_sqlite(path).close()
+        holder = FileLock(Path(f"{path}-lock"))
+        with SqliteLog(path, lock_timeout_s=0.5) as log:
+            for asked_s in ("0.5", "0.2", "0.2"):
+                assert holder.acquire(1)
+                with pytest.raises(LogUnavailableError, match=rf"held its lock for {asked_s} s"):
+                    put(log, A0, b"refused")
+            holder.release()
+            put(log, A0, b"v")
+            assert holder.acquire(1)
+            with pytest.raises(LogUnavailableError, match=r"held its lock for 0\.5 s"):
+                put(log, A0, b"refused")
+            holder.close()
+
     def test_a_file_locked_too_long_by_a_program_is_unavailable(self, path: Path) -> None:
         make_sqlite(path).close()
         foreign = sqlite3.connect(path, isolation_level=None)
