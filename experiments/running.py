@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from dfml.settings import VARIABLE_PREFIX
@@ -66,10 +67,16 @@ def running_stack(folder: Path, documents: Sequence[Path], *, tap: bool = True) 
 
 
 @contextmanager
-def running_parts(folder: Path, documents: Sequence[Path], log: str, partitions: int) -> Iterator[Stack]:
+def running_parts(
+    folder: Path,
+    documents: Sequence[Path],
+    log: str,
+    partitions: int,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Stack]:
     """Run each part of a stack in a process of its own on a log that is there, until the block is left.
 
-    The lineage store and what the parts say (``dfml.log``) are in ``folder``.
+    The lineage store and what the parts say (``dfml.log``) are in ``folder``; ``variables`` are further settings.
 
     Raises
     ------
@@ -77,7 +84,7 @@ def running_parts(folder: Path, documents: Sequence[Path], log: str, partitions:
         If a part ends before it is ready, or a document is refused.
     """
     store, errors = folder / "log.lineage.db", folder / "dfml.log"
-    settings = {"DFML_PARTITIONS": str(partitions), "DFML_LINEAGE": str(store), "DFML_REST_PORT": "0"}
+    settings = {"DFML_PARTITIONS": str(partitions), "DFML_LINEAGE": str(store), "DFML_REST_PORT": "0", **variables}
     with errors.open("w") as said, ExitStack() as running:
         processes = [running.enter_context(_running_part(part, log, settings, said)) for part in PARTS]
         urls = [_ready_url(process.stdout, errors) for process in processes]

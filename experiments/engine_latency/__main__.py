@@ -12,15 +12,17 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from experiments.engine_latency.chain import chain_yaml, is_right
+from experiments.engine_latency.chain import PIPELINE, chain_yaml, is_right
 from experiments.engine_latency.client import Connection, latencies_ms, requests_per_second
 from experiments.engine_throughput.measure import measure
 from experiments.engine_throughput.operators import CHAIN
-from experiments.running import Stack, running_stack
+from experiments.kafka_broker import Broker
+from experiments.running import Stack, running_parts, running_stack, wait_until_ready
 
 WARM_REQUESTS = 300
 errors = Console(stderr=True)
@@ -43,12 +45,24 @@ def main(
     seconds: Annotated[int, typer.Option(help="Seconds for each throughput.")] = 5,
     records: Annotated[int, typer.Option(help="Records of the pre-filled topic.")] = 50_000,
     out: Annotated[Path | None, typer.Option(help="Folder for latency.csv.")] = None,
+    log: Annotated[
+        str, typer.Option(help="sqlite; or kafka, which starts a broker: each part is then a process.")
+    ] = "sqlite",
+    delivery: Annotated[str, typer.Option(help="identity or transactional, on kafka.")] = "identity",
 ) -> None:
     """Measure; the table goes to the screen and, with --out, to latency.csv.
 
     Example: python -m experiments.engine_latency --steps 1,10 --clients 32
+
+    Example: python -m experiments.engine_latency --log kafka --delivery transactional --steps 1,5,10
     """
     numbers = _numbers(steps)
+    if log == "kafka":
+        rows = list(_latencies_on_kafka(numbers, requests, delivery))
+        _print(rows)
+        if out is not None:
+            _write(rows, out / f"latency_kafka_{delivery}.csv")
+        return
     rows = [*_latencies(numbers, requests), *_throughputs(_numbers(clients), seconds), *_tap(requests, seconds)]
     rows.append(Row("engine, pre-filled topic", "one hop", measure(CHAIN, records).records_per_second, "records/s"))
     _print(rows)
@@ -68,14 +82,34 @@ def _latencies(numbers: Sequence[int], n_requests: int) -> Iterable[Row]:
             with TemporaryDirectory() as folder, _running_chain(folder, n_steps, inline=inline) as stack:
                 _check(stack, n_steps)
                 taken = latencies_ms(stack.port, n_requests, WARM_REQUESTS)
-            p50, p95, p99 = np.percentile(taken, [50, 95, 99])
-            medians.append(p50)
-            yield from (
-                Row(name, f"{how}, N={n_steps}", value, "ms")
-                for name, value in zip(("p50", "p95", "p99"), (p50, p95, p99), strict=True)
-            )
+            medians.append(float(np.median(taken)))
+            yield from _percentiles(f"{how}, N={n_steps}", taken)
         if len(numbers) > 1:
             yield Row("slope of p50", how, float(np.polyfit(numbers, medians, 1)[0]), "ms/step")
+
+
+def _latencies_on_kafka(numbers: Sequence[int], n_requests: int, delivery: str) -> Iterator[Row]:
+    """Measure chains on one broker, each in a namespace of its own, with a process for each part."""
+    medians = []
+    with TemporaryDirectory(prefix="dfml-kafka-") as data, Broker(Path(data)) as broker:
+        for n_steps in track(numbers, f"latency on Kafka, {delivery}", console=errors):
+            variables = {"DFML_DELIVERY": delivery, "DFML_PREFIX": f"chain{n_steps}"}
+            with TemporaryDirectory() as folder:
+                document = Path(folder) / "chain.yaml"
+                document.write_text(chain_yaml(n_steps, inline=True))
+                with running_parts(Path(folder), [document], broker.address, 1, variables) as stack:
+                    wait_until_ready(stack, PIPELINE)
+                    _check(stack, n_steps)
+                    taken = latencies_ms(stack.port, n_requests, WARM_REQUESTS)
+            medians.append(float(np.median(taken)))
+            yield from _percentiles(f"{delivery}, N={n_steps}", taken)
+    if len(numbers) > 1:
+        yield Row("slope of p50", delivery, float(np.polyfit(numbers, medians, 1)[0]), "ms/step")
+
+
+def _percentiles(setup: str, taken_ms: NDArray[np.float64]) -> Iterator[Row]:
+    for name, share in (("p50", 50), ("p95", 95), ("p99", 99)):
+        yield Row(name, setup, float(np.percentile(taken_ms, share)), "ms")
 
 
 @contextmanager
