@@ -18,6 +18,7 @@ DFML = (sys.executable, "-m", "dfml")
 PARTS = ("engine", "model-gateway", "tap", "pipeline-gateway")
 """In the order in which they are started; they end in the opposite one, so that requests can still be finished."""
 READY = re.compile(r"ready (?:[a-z-]+ )?(https?://\S+)")
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 15.0
 
@@ -72,7 +73,7 @@ def running_parts(
     documents: Sequence[Path],
     log: str,
     partitions: int,
-    variables: Mapping[str, str] = MappingProxyType({}),
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> Iterator[Stack]:
     """Run each part of a stack in a process of its own on a log that is there, until the block is left.
 

@@ -46,7 +46,7 @@ def main(
     records: Annotated[int, typer.Option(help="Records of the pre-filled topic.")] = 50_000,
     out: Annotated[Path | None, typer.Option(help="Folder for latency.csv.")] = None,
     log: Annotated[
-        str, typer.Option(help="sqlite; or kafka, which starts a broker: each part is then a process.")
+        str, typer.Option(help="sqlite, or kafka: a broker of its own, a process for each part.")
     ] = "sqlite",
     delivery: Annotated[str, typer.Option(help="identity or transactional, on kafka.")] = "identity",
 ) -> None:
