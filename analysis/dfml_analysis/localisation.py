@@ -251,11 +251,23 @@ class Localisation:
                 "attribution_high": suspect.attribution_interval[1] if suspect.attribution_interval else None,
                 "since": suspect.onset.since.value if suspect.onset else None,
                 "since_request": suspect.onset.request if suspect.onset else None,
+                "version": suspect.version.version if suspect.version else None,
             }
             for suspect in self.suspects
         ]
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         return table.astype(dict.fromkeys(NUMBERS, np.float64))
+
+    def by_step(self) -> pd.DataFrame:
+        """Return one row a step that was tested: its highest score (0 without a suspect) and smallest p-value."""
+        tested = [(item.step, item.p_value) for item in self.evidence]
+        tested += [(suspect.step, suspect.p_value) for suspect in self.suspects]
+        scores = dict.fromkeys((step for step, _ in tested), 0.0)
+        for suspect in self.suspects:
+            scores[suspect.step] = max(scores[suspect.step], suspect.score)
+        p_values = {step: min(p_value for other, p_value in tested if other == step) for step in scores}
+        table = pd.DataFrame({"step": list(scores), "score": list(scores.values()), "p_value": list(p_values.values())})
+        return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the evidence of every tested variable as bars (-log10 p), suspects in colour."""
@@ -297,8 +309,11 @@ COLUMNS = (
     "attribution_high",
     "since",
     "since_request",
+    "version",
 )
-NUMBERS = tuple(name for name in COLUMNS if name not in {"step", "variable", "kind", "test", "since", "since_request"})
+NUMBERS = tuple(
+    name for name in COLUMNS if name not in {"step", "variable", "kind", "test", "since", "since_request", "version"}
+)
 
 
 def _describe(suspects: Sequence[Suspect], verdict: Verdict) -> str:

@@ -23,6 +23,8 @@ from dfml_analysis.windows import Windows
 
 MIN_ROWS = 5
 """Comparable rows a window; fewer tell no time."""
+MAX_ROWS = 100_000
+"""More are followed at every n-th: a change is then placed to within n requests."""
 MIN_LOG_ODDS = float(np.log(20.0))
 """A change must be twenty times likelier than none at that place before a time is named."""
 WIDEST = 0.5
@@ -203,7 +205,7 @@ def _timed(onset: Onset, times: Sequence[int], n_reference: int, n_rows: int) ->
 def _views(windows: Windows, name: str, kind: Kind) -> tuple[np.ndarray, Floats]:
     """Return the comparable rows and what is followed over them, shape (n, k)."""
     variable, parents = _as_asked(windows.variables[name], windows.parents(name), kind)
-    rows = windows.independent(variable, variable.present)
+    rows = _thinned(windows.independent(variable, variable.present))
     window = windows.window[rows]
     if not rows.any() or np.ptp(window) == 0:
         return np.zeros(0, dtype=int), np.zeros((0, 1))
@@ -214,6 +216,17 @@ def _views(windows: Windows, name: str, kind: Kind) -> tuple[np.ndarray, Floats]
     views = [net, net * _turned(net, overlap, window)] if parents else [net]
     broken = _broken(variable, parents, rows, windows.window)
     return np.flatnonzero(rows)[met], np.column_stack([*views, *([broken] if broken is not None else [])])[met]
+
+
+def _thinned(rows: np.ndarray) -> np.ndarray:
+    """Return the rows, every n-th of them where they are too many."""
+    chosen = np.flatnonzero(rows)
+    stride = -(-chosen.size // MAX_ROWS)
+    if stride <= 1:
+        return rows
+    kept = np.zeros_like(rows)
+    kept[chosen[::stride]] = True
+    return kept
 
 
 def _as_asked(variable: Variable, parents: Sequence[Variable], kind: Kind) -> tuple[Variable, Sequence[Variable]]:

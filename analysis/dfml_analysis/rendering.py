@@ -85,7 +85,7 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
         yield "version", spell_load(first.version)
     if not math.isnan(first.p_value):
         compared = "" if math.isnan(first.n_compared) else f", {first.n_compared:,.0f} requests a window compared"
-        yield "how sure", f"{spell_certainty(first.p_value)}: p = {spell_p(first.p_value)}{compared}"
+        yield "how sure", f"{spell_certainty(first.p_value)}{compared}"
     if first.attribution is not None and first.attribution_interval is not None:
         yield "damage", _damage(localisation, first.attribution, first.attribution_interval)
     if first.elements is not None:

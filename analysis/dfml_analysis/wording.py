@@ -113,7 +113,7 @@ def spell_p(p_value: float) -> str:
     if not math.isfinite(p_value):
         return "–"
     if p_value <= SMALLEST_P:
-        return "<10" + "-300".translate(SUPERSCRIPTS)
+        return "< 10" + "-300".translate(SUPERSCRIPTS)
     if p_value >= 0.001:
         return f"{p_value:.2g}"
     digits, power = f"{p_value:.0e}".split("e")
@@ -121,8 +121,10 @@ def spell_p(p_value: float) -> str:
 
 
 def spell_certainty(p_value: float) -> str:
-    """Return in a word how sure a change with such a p-value is."""
-    return next(word for limit, word in CERTAINTIES if p_value <= limit)
+    """Return how sure a change with such a p-value is: ``certain: p = 3·10⁻¹²``."""
+    word = next(word for limit, word in CERTAINTIES if p_value <= limit)
+    spelled = spell_p(p_value)
+    return f"{word}: p {spelled}" if spelled.startswith("<") else f"{word}: p = {spelled}"
 
 
 def spell_part(value: float) -> str:

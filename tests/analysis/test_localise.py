@@ -159,6 +159,8 @@ def test_every_rendering_names_the_suspect(graph: nx.DiGraph) -> None:
     assert "Fault in y: it answers differently (mean " in printed.get()
     table = answer.to_frame()
     assert table.loc[0, "variable"] == "y"
+    assert answer.by_step()["step"].tolist()[0] == "y"
+    assert answer.by_step()["score"].tolist()[2] == 0.0, "nothing is suspected of x"
     assert "y" in answer._repr_html_()  # noqa: SLF001
     labels = [label.get_text() for label in answer.plot().get_yticklabels()]
     assert "y (value)" in labels

@@ -87,7 +87,14 @@ def test_of_a_long_tensor_it_is_said_what_of_it_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p_value", "word"), [(1e-30, "certain"), (1e-5, "very likely"), (0.005, "likely"), (0.04, "weak evidence")]
+    ("p_value", "word"),
+    [
+        (0.0, "certain: p < 10⁻³⁰⁰"),
+        (1e-30, "certain: p = 1·10⁻³⁰"),
+        (1e-5, "very likely: p = 1·10⁻⁵"),
+        (0.005, "likely: p = 0.005"),
+        (0.04, "weak evidence: p = 0.04"),
+    ],
 )
 def test_how_sure_is_said_in_a_word(p_value: float, word: str) -> None:
     assert spell_certainty(p_value) == word
