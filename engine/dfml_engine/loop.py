@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -19,6 +19,7 @@ from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import FencedError, LogError, RecordTooLargeError, UnknownTopicError
 from dfml.log.base import Commit, Log, TopicConfig
 from dfml.record import Append, Record, TopicName, TopicPartition
+from dfml_engine.beginning import Beginnings
 from dfml_engine.counts import LoopCounts
 from dfml_engine.outcome import Outcome
 from dfml_engine.reading import Reading
@@ -81,6 +82,7 @@ class EventLoop:
         self._share_at_s = 0.0
         self._clock = clock
         self._reading = Reading(log.reader())
+        self._beginnings = Beginnings(log, self._reading, lambda worker, batch: self.submit(worker.handle(batch)))
         self._workers: list[Worker] = []
         self._readers: dict[TopicName, list[Worker]] = defaultdict(list)
         self._wanted: dict[int, frozenset[TopicName]] = {}
@@ -154,14 +156,21 @@ class EventLoop:
     # -- which topics -------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Read the topics that workers want now; new ones from their committed positions on."""
+        """Read the topics that workers want now; new ones from their committed positions on.
+
+        Raises
+        ------
+        LogError
+            If the log does not tell of them now; the next refresh tries again.
+        """
         for number, worker in enumerate(self._workers):
             wanted, before = worker.topics(), self._wanted.get(number, frozenset())
             if wanted is before:
                 continue
-            self._wanted[number] = wanted
             self._add_topics(worker, wanted - before)
             self._remove_topics(worker, before - wanted)
+            self._wanted[number] = wanted
+        self._beginnings.begin()
 
     def begin_anew(self, topics: frozenset[TopicName]) -> None:
         """Read topics that were deleted and made again from their beginning, at the next refresh."""
@@ -171,9 +180,10 @@ class EventLoop:
                 self._remove_topics(worker, wanted & topics)
                 self._wanted[number] = wanted - topics
 
-    def _remove_topics(self, worker: Worker, topics: Iterable[TopicName]) -> None:
+    def _remove_topics(self, worker: Worker, topics: Collection[TopicName]) -> None:
         for topic in topics:
             self._readers[topic].remove(worker)
+        self._beginnings.drop(lambda each, place: each is worker and place.topic in topics)
         idle = {topic for topic in topics if not self._readers[topic]}
         if idle:
             self._reading.end([place for place in self.positions() if place.topic in idle])
@@ -193,6 +203,7 @@ class EventLoop:
         """Take up partition numbers that came, and leave those that went; what was handed in is written before."""
         self.write_now()
         self._hand_over(self._share.look())
+        self.refresh()
 
     def _hand_over(self, handover: Handover) -> None:
         if not handover:
@@ -205,12 +216,12 @@ class EventLoop:
         self._reading.end(lost)
         for worker in sharing:
             worker.release(handover.lost)
-        known = self._log.topics() if handover.gained else {}
-        for worker in sharing:
-            there = [topic for topic in worker.topics() if topic in known]
-            self._begin(worker, [TopicPartition(topic, number) for topic in there for number in handover.gained])
+        self._beginnings.drop(lambda worker, place: bool(worker.group) and place.partition in handover.lost)
+        for number, worker in enumerate(self._workers):
+            wanted = self._wanted[number] if worker.group else NOTHING
+            self._beginnings.add(worker, [TopicPartition(topic, each) for topic in wanted for each in handover.gained])
 
-    def _add_topics(self, worker: Worker, topics: Iterable[TopicName]) -> None:
+    def _add_topics(self, worker: Worker, topics: Collection[TopicName]) -> None:
         known = self._log.topics() if topics else {}
         for topic in topics:
             self._readers[topic].append(worker)
@@ -220,28 +231,9 @@ class EventLoop:
             if topic in known
             for partition in range(known[topic].partitions)
         ]
-        self._begin(worker, [place for place in places if not worker.group or self._share.owns(place.partition)])
-
-    def _begin(self, worker: Worker, places: Sequence[TopicPartition]) -> None:
-        """Let a worker read topic partitions from its committed positions on."""
-        starts = self._log.beginning(places)
-        if worker.group:
-            starts |= self._log.committed(worker.inherits, places) | self._log.committed(worker.group, places)
-        worker.resume(self._log, starts)
-        for place, start in starts.items():
-            end = self._reading.begin(place, start)
-            if end is not None and start < end:
-                self._deliver_range(worker, place, start, end)
-
-    def _deliver_range(self, worker: Worker, place: TopicPartition, start: int, end: int) -> None:
-        """Give one worker what others have read before it came."""
-        reader = self._log.reader()
-        reader.assign({place: start})
-        while reader.positions()[place] < end:
-            batch = [record for record in reader.poll(READ_RECORDS, CATCH_UP_S) if record.offset < end]
-            if batch:
-                self.submit(worker.handle(batch))
-        reader.close()
+        self._beginnings.add(
+            worker, [place for place in places if not worker.group or self._share.owns(place.partition)]
+        )
 
     # -- writing ------------------------------------------------------------------------------------------------------
 

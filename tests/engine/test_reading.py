@@ -23,6 +23,7 @@ class Reader:
     inherits: str = "reader"
     values: dict[TopicName, list[bytes]] = field(default_factory=lambda: {SLOW: [], QUICK: []})
     waits: frozenset[TopicName] = frozenset()
+    n_away: int = 0
 
     def topics(self, names=frozenset({SLOW, QUICK})):
         return names
@@ -31,7 +32,10 @@ class Reader:
         return self.waits
 
     def resume(self, log, starts):
-        pass
+        self.n_away -= 1
+        if self.n_away >= 0:
+            msg = "the log is away"
+            raise LogUnavailableError(msg)
 
     def handle(self, batch):
         for record in batch:
@@ -54,6 +58,17 @@ def log(log_url):
 
 def outcome(topic, *values):
     return Outcome(appends=[Append(topic, 0, b"", value) for value in values])
+
+
+async def test_what_cannot_begin_while_the_log_is_away_begins_later_and_once(log) -> None:
+    loop, reader = EventLoop(log), Reader(n_away=1)
+    log.append(outcome(SLOW, b"1", b"2").appends)
+    with pytest.raises(LogUnavailableError, match="away"):
+        loop.add(reader)
+    loop.refresh()
+    loop.refresh()
+    loop.catch_up()
+    assert reader.values[SLOW] == [b"1", b"2"]
 
 
 async def test_a_topic_that_waits_is_read_on_where_it_was_left_and_the_others_go_on(log) -> None:

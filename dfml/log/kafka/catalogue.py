@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
-from confluent_kafka import OFFSET_END, Consumer, IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPlace
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
@@ -38,7 +38,6 @@ class Catalogue:
 
     def __init__(self, clients: Clients, options: KafkaOptions, health: Health) -> None:
         self._admin = AdminClient(clients.admin())
-        self._times = Consumer(clients.reader())
         self._options = options
         self._health = health
         self._configs: dict[TopicName, TopicConfig] = {}
@@ -212,16 +211,8 @@ class Catalogue:
 
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> _Offsets:
         """Return the offset of the first record of that time or later, or the end."""
-        places = list(partitions)
-        self.check(places)
-        if not places:
-            return {}
-        asked = [KafkaPlace(place.topic, place.partition, max(timestamp_ms, 0)) for place in places]
-        with translated(f"ask for offsets by time of {len(asked)} topic partitions (right: Describe)"):
-            answers = self._times.offsets_for_times(asked, ANSWER_S)
-        found = {TopicPartition(TopicName(each.topic), each.partition): each.offset for each in answers}
-        behind = [place for place, offset in found.items() if offset in {OFFSET_END, -1}]
-        return found | self.end(behind)
+        found = self._list_offsets(partitions, OffsetSpec.for_timestamp(max(timestamp_ms, 0)))
+        return found | self.end([place for place, offset in found.items() if offset < 0])
 
     def wait_for(self, positions: Iterable[Position]) -> None:
         """Wait until these records can be read: a transaction's markers are written after its commit has returned."""
@@ -281,10 +272,6 @@ class Catalogue:
             for name in _subscription_of(member.metadata):
                 counts[name] = counts.get(name, 0) + 1
         return counts
-
-    def close(self) -> None:
-        """Release the clients."""
-        self._times.close()
 
 
 def _subscription_of(metadata: bytes) -> list[TopicName]:

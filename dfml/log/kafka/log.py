@@ -286,7 +286,6 @@ class KafkaLog(Log):
         if self._sender is not None:
             self._sender.close()
         self._transactions.close()
-        self._catalogue.close()
 
     def _check_open(self, *, writing: bool = False) -> None:
         if self._closed:

@@ -1,0 +1,79 @@
+"""What workers are to begin to read, from their committed positions on: at once, or when a log that is away is back."""
+
+from collections.abc import Callable, Sequence
+
+from dfml.log.base import Log
+from dfml.record import Record, TopicPartition
+from dfml_engine.reading import Reading
+from dfml_engine.worker import Worker
+
+READ_RECORDS = 500
+"""How many records that others have read already are taken at once."""
+WAIT_S = 0.05
+"""How long the reading of those waits for what is on the log, before it looks again."""
+
+
+class Beginnings:
+    """Topic partitions that wait until the log tells where their worker begins.
+
+    Parameters
+    ----------
+    log : Log
+        Asked for positions, and for what an earlier owner had written.
+    reading : Reading
+        Where reading goes on from there.
+    give : callable
+        Takes a worker and records that others in the process have read already.
+    """
+
+    def __init__(self, log: Log, reading: Reading, give: Callable[[Worker, Sequence[Record]], None]) -> None:
+        self._log = log
+        self._reading = reading
+        self._give = give
+        self._waiting: list[tuple[Worker, list[TopicPartition]]] = []
+
+    def add(self, worker: Worker, places: Sequence[TopicPartition]) -> None:
+        """Let a worker read these from the next :meth:`begin` on."""
+        if places:
+            self._waiting.append((worker, list(places)))
+
+    def drop(self, is_dropped: Callable[[Worker, TopicPartition], bool]) -> None:
+        """Let those wait no longer that are another's now, or that nobody wants."""
+        left = [
+            (worker, [place for place in places if not is_dropped(worker, place)]) for worker, places in self._waiting
+        ]
+        self._waiting = [(worker, places) for worker, places in left if places]
+
+    def begin(self) -> None:
+        """Begin with everything that waits; topics that the log does not have are passed over.
+
+        Raises
+        ------
+        LogError
+            If the log does not tell now; what has not begun waits for the next call.
+        """
+        while self._waiting:
+            worker, places = self._waiting[0]
+            known = self._log.topics()
+            self._begin(worker, [place for place in places if place.topic in known])
+            self._waiting.pop(0)
+
+    def _begin(self, worker: Worker, places: Sequence[TopicPartition]) -> None:
+        starts = self._log.beginning(places)
+        if worker.group:
+            starts |= self._log.committed(worker.inherits, places) | self._log.committed(worker.group, places)
+        worker.resume(self._log, starts)
+        for place, start in starts.items():
+            end = self._reading.begin(place, start)
+            if end is not None and start < end:
+                self._deliver_range(worker, place, start, end)
+
+    def _deliver_range(self, worker: Worker, place: TopicPartition, start: int, end: int) -> None:
+        """Give one worker what others have read before it came."""
+        reader = self._log.reader()
+        reader.assign({place: start})
+        while reader.positions()[place] < end:
+            batch = [record for record in reader.poll(READ_RECORDS, WAIT_S) if record.offset < end]
+            if batch:
+                self._give(worker, batch)
+        reader.close()
