@@ -121,13 +121,22 @@ class Tap:
         self._drain(time.monotonic() + drain_s)
 
     def _drain(self, until_s: float) -> None:
-        # Up to the ends of now, not until nothing comes: another process may go on writing.
+        if not self.catch_up(until_s):
+            _logger.warning("the tap stops before it has read everything; it reads on when it starts again")
+
+    def catch_up(self, until_s: float = float("inf")) -> bool:
+        """Read up to the ends of now; return whether that was done by then on the monotonic clock.
+
+        Not until nothing comes: another process may go on writing, and a remote log takes its time. That offsets end
+        in a gap only the reader knows.
+        """
         self.discover()
         ends = self._log.end(list(self._assigned))
-        while any(self._next[each] < end for each, end in ends.items()) and self.step(0.0):
+        while self._polled or any(at < ends.get(each, 0) for each, at in self._reader.positions().items()):
             if time.monotonic() > until_s:
-                _logger.warning("the tap stops before it has read everything; it reads on when it starts again")
-                return
+                return False
+            self.step(_LINGER_S)
+        return True
 
     def discover(self) -> None:
         """Begin to read topics that are new, and stop reading those that are gone."""

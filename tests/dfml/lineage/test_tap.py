@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from threading import Event, Thread
+from uuid import uuid4
 
 import pytest
 
@@ -13,9 +14,11 @@ from dfml.errors import LogUnavailableError, NotFoundError
 from dfml.lineage.lookup import request_entries
 from dfml.lineage.store import LineageStore
 from dfml.lineage.tap import Tap, main
-from dfml.log import TopicConfig
+from dfml.log import TopicConfig, open_log
 from dfml.log.sqlite import SqliteLog
 from dfml.record import Append, Position
+from dfml.settings import Settings
+from dfml.topics import Topics
 
 
 @pytest.fixture
@@ -257,3 +260,14 @@ def test_a_tap_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(log, to
 def test_a_log_that_cannot_be_opened_ends_the_tap_with_its_reason(tmp_path, caplog):
     assert main(["--log", "nonsense", "--store", str(tmp_path / "l.db")]) == 1
     assert "nonsense" in caplog.text
+
+
+def test_a_tap_that_is_told_to_stop_reads_what_is_there_from_a_remote_log_too(kafka_address, tmp_path):
+    topics, stop = Topics(f"tap-{uuid4().hex[:8]}"), Event()
+    stop.set()
+    with open_log(Settings(log=kafka_address)) as log, LineageStore(tmp_path / "s.db", topics=topics) as store:
+        fill(log, topics, 7)
+        tap = Tap(log, store, topics)
+        tap.run(stop)
+        tap.close()
+        assert store.counts().n_records == 7
