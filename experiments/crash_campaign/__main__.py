@@ -1,96 +1,171 @@
 """``python -m experiments.crash_campaign --log sqlite --kills 300 --seed 0``: exit code 1 when anything went wrong."""
 
-import random
-import time
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Annotated
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from dfml.lineage.audit import audit
-from dfml.lineage.store import LineageStore
-from dfml.log import open_log
-from dfml.settings import Settings
-from dfml.spec import parse_resources
-from dfml.topics import Topics
-from dfml_engine.control import Control
-from experiments.crash_campaign.check import check
-from experiments.crash_campaign.house import PARTITIONS, PARTS, House
+from dfml.lineage.audit import Audit
+from dfml.settings import KAFKA_SCHEME, SQLITE_SCHEME, Settings
+from experiments.crash_campaign.campaign import Course, account, run
+from experiments.crash_campaign.check import Finding, check
+from experiments.crash_campaign.disturbing import BROKER, draw
+from experiments.crash_campaign.house import House, free_port
 from experiments.crash_campaign.load import Load
-from experiments.crash_campaign.pipelines import documents
+from experiments.kafka_broker import Broker
 
-ANSWER_S = 60.0
-WAYS = ("kill", "kill", "kill", "terminate", "zombie")
+PARTS = ("engine", "model-gateway", "pipeline-gateway", "tap")
+PARTITIONS = 4
+TAKING_OVER = 2
+"""Engines and model gateways: when one is gone another takes over. Callers know one pipeline gateway, by its port."""
 errors = Console(stderr=True)
 
 
+class Delivery(Enum):
+    """How a Kafka log shows a result that was sent twice."""
+
+    IDENTITY = "identity"
+    TRANSACTIONAL = "transactional"
+
+
 def main(
-    log: Annotated[str, typer.Option(help="What topics live on; sqlite makes a log in a temporary folder.")] = "sqlite",
+    log: Annotated[
+        str, typer.Option(help="What topics live on: sqlite or kafka start one of their own; or kafka://HOST:PORT.")
+    ] = "sqlite",
     kills: Annotated[int, typer.Option(help="How often a part is disturbed.")] = 20,
     seed: Annotated[int, typer.Option(help="Chooses parts, ways and moments.")] = 0,
-    parts: Annotated[str, typer.Option(help="Parts to disturb, comma separated.")] = ",".join(PARTS),
+    delivery: Annotated[Delivery, typer.Option(help="How a Kafka log shows results.")] = Delivery.IDENTITY,
+    parts: Annotated[str, typer.Option(help="Parts to disturb, comma separated.")] = ",".join((*PARTS, BROKER)),
     callers: Annotated[int, typer.Option(help="Callers that keep asking.")] = 8,
 ) -> None:
     """Disturb parts at random under load, then prove from the log that nothing was lost or doubled.
 
-    Example: python -m experiments.crash_campaign --kills 10 --parts engine,tap --seed 3
+    Engines and model gateways run twice, pipeline gateway and tap once. With `kafka` the broker is the campaign's own,
+    and is killed, suspended and restarted too. When anything is wrong, what the processes said is kept.
+
+    Example: python -m experiments.crash_campaign --log kafka --kills 10 --parts engine,broker --seed 3
     """
-    if log != "sqlite":
-        errors.print(f"[red]--log: got {log!r}, expected sqlite[/red]")
+    if log not in {"sqlite", "kafka"} and not log.startswith(KAFKA_SCHEME):
+        errors.print(f"[red]--log: got {log!r}, expected sqlite, kafka or kafka://HOST:PORT[/red]")
         raise typer.Exit(2)
-    with TemporaryDirectory(prefix="dfml-crash-") as folder:
-        house = House(Path(folder))
+    chosen = [part.strip() for part in parts.split(",")]
+    if unknown := sorted(set(chosen) - {*PARTS, BROKER}):
+        errors.print(f"[red]--parts: got {', '.join(unknown)}, expected some of {', '.join((*PARTS, BROKER))}[/red]")
+        raise typer.Exit(2)
+    folder = Path(mkdtemp(prefix="dfml-crash-"))
+    with _log(log, folder) as (url, broker):
+        settings = Settings(
+            log=url,
+            prefix=f"crash-{secrets.token_hex(3)}",
+            partitions=PARTITIONS,
+            delivery=delivery.value,
+            lineage=folder / "lineage.db",
+            rest_port=free_port(),
+            python_paths=(Path.cwd(),),
+        )
+        house = House(settings, {part: 1 if part in PARTS[2:] else TAKING_OVER for part in PARTS}, folder, broker)
+        load = Load(settings.rest_port, callers)
         try:
-            recovery_s, load = _campaign(house, [part.strip() for part in parts.split(",")], kills, seed, callers)
+            course = run(house, load, draw(house.names, chosen, kills, seed), errors.print)
         finally:
             house.stop()
-        clean = _report(house, recovery_s, load)
-    raise typer.Exit(0 if clean else 1)
+        proof = Proof(settings, course, load, house, check(settings), account(settings))
+    proof.show(Console())
+    if proof.clean:
+        rmtree(folder)
+    else:
+        errors.print(f"what the processes said is in {folder}")
+    raise typer.Exit(0 if proof.clean else 1)
 
 
-def _campaign(house: House, parts: list[str], n_kills: int, seed: int, n_callers: int) -> tuple[list[float], Load]:
-    chance = random.Random(seed)
-    with open_log(Settings(log=house.log)) as log:
-        Control(log, Topics(), partitions=PARTITIONS).load(parse_resources(documents(), source="campaign"))
-    for part in PARTS:
-        house.start(part)
-    load = Load(house.port, n_callers)
-    load.wait_for_answer(ANSWER_S)
-    recovery_s = []
-    for _ in track(range(n_kills), "disturbing", console=errors):
-        time.sleep(chance.uniform(0.2, 1.5))
-        house.disturb(chance.choice(parts), chance.choice(WAYS))
-        recovery_s.append(load.wait_for_answer(ANSWER_S))
-    load.stop()
-    return recovery_s, load
+@contextmanager
+def _log(log: str, folder: Path) -> Iterator[tuple[str, Broker | None]]:
+    """Give the log's URL, and the broker where it is the campaign's own."""
+    if log == "sqlite":
+        yield f"{SQLITE_SCHEME}{folder / 'log.db'}", None
+    elif log == "kafka":
+        with Broker(folder / "broker") as broker:
+            yield broker.address, broker
+    else:
+        yield log, None
 
 
-def _report(house: House, recovery_s: list[float], load: Load) -> bool:
-    found = check(house.log)
-    with LineageStore(house.store, read_only=True) as store:
-        unaccounted = audit(store).unaccounted
-    table = Table("measure", "value", title=f"{len(recovery_s)} disturbances")
-    rows = {
-        "requests answered to callers": len(load.answered),
-        "accepted": found.accepted,
-        "lost": found.lost,
-        "with more than one answer": found.doubled,
-        "with a wrong answer (log, callers)": f"{found.wrong}, {len(load.wrong)}",
-        "accepted twice": found.accepted_twice,
-        "unaccounted records": unaccounted,
-        "until the next answer: p50, max": f"{np.median(recovery_s):.2f} s, {max(recovery_s):.2f} s",
-    }
-    for name, value in rows.items():
-        table.add_row(name, str(value))
-    Console().print(table)
-    for text in load.wrong[:10]:
-        errors.print(text)
-    return found.clean and not load.wrong and unaccounted == 0
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """All that was found, and whether it is as it should be."""
+
+    settings: Settings
+    course: Course
+    load: Load
+    house: House
+    finding: Finding
+    audit: Audit
+
+    @property
+    def may_copy(self) -> bool:
+        """Whether a result may stand on a topic twice, for readers to tell by its identity."""
+        return self.settings.log.startswith(KAFKA_SCHEME) and self.settings.delivery == "identity"
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was lost, doubled or unaccounted, nobody was told anything wrong, and nothing hangs."""
+        wrong = (self.load.wrong, self.course.unanswered, self.course.stuck, self.house.deaths)
+        open_records = self.audit.unaccounted + self.audit.counts["pending"]
+        copies = 0 if self.may_copy else self.finding.copies + self.finding.entered_again
+        return self.finding.clean and self.course.at_rest and not any(wrong) and not open_records and not copies
+
+    def rows(self) -> dict[str, object]:
+        """Return the measures by name."""
+        found, recovery_s = self.finding, self.course.recovery_s
+        return {
+            "requests accepted": found.accepted,
+            "requests answered to callers": len(self.load.answered_s),
+            "lost": len(found.lost),
+            "with two answers that differ": len(found.doubled),
+            "answers nobody asked for": len(found.foreign),
+            "wrong answers (on the log, to callers)": f"{len(found.wrong)}, {len(self.load.wrong)}",
+            "copies of answers, of requests": f"{found.copies}, {found.entered_again}",
+            "records, unaccounted, pending": (
+                f"{self.audit.n_records}, {self.audit.unaccounted}, {self.audit.counts['pending']}"
+            ),
+            "records dropped as copies": self.audit.counts["duplicate"],
+            "processes that died by themselves": len(self.house.deaths),
+            "recovery: p50, max": f"{np.median(recovery_s):.2f} s, {max(recovery_s):.2f} s",
+        }
+
+    def show(self, out: Console) -> None:
+        """Print the table, and what is wrong on stderr."""
+        log = "Kafka" if self.settings.log.startswith(KAFKA_SCHEME) else "SQLite"
+        title = f"{len(self.course.recovery_s)} disturbances on {log}, delivery {self.settings.delivery}"
+        table = Table("measure", "value", title=title)
+        for name, value in self.rows().items():
+            table.add_row(name, str(value))
+        out.print(table)
+        found = self.finding
+        for what, items in {
+            "lost": found.lost,
+            "doubled": found.doubled,
+            "foreign": found.foreign,
+            "wrong on the log": found.wrong,
+            "wrong to callers": self.load.wrong,
+            "unaccounted": [str(position) for position in self.audit.positions],
+            "hung": self.course.stuck,
+            "never answered": sorted(self.course.unanswered),
+            "died": self.house.deaths,
+            "not at rest": () if self.course.at_rest else ("records are held or unread",),
+        }.items():
+            for item in list(items)[:10]:
+                errors.print(f"{what}: {item}", markup=False)
 
 
 if __name__ == "__main__":

@@ -1,69 +1,93 @@
-"""The proof, read from the topics by nobody's help: one answer for every accepted request, and it is the right one."""
+"""The proof, read from the topics: one answer for every accepted request, and it is the right one."""
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dfml.headers import ERROR_KIND, PIPELINE
 from dfml.inference.codec import decode_tensors, read_message
 from dfml.inference.oip_pb2 import InferResponse
-from dfml.log import open_log
-from dfml.log.base import Log
-from dfml.record import Record, TopicName, TopicPartition
+from dfml.record import Record
 from dfml.settings import Settings
 from dfml.topics import Topics
 from experiments.crash_campaign.pipelines import NAMES, expected
+from experiments.crash_campaign.reading import read_topics
 
-TOPICS = Topics()
+Request = tuple[str, str]
+"""Pipeline and id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the topics hold: requests accepted, without answer, with several, with a wrong one, accepted twice."""
+    """What the topics hold.
+
+    Attributes
+    ----------
+    accepted
+        How many requests.
+    lost
+        Requests without an answer.
+    wrong
+        Answers that are an error, or not the expected number.
+    foreign
+        Answers to what was never asked.
+    doubled
+        Requests with two answers that differ.
+    copies
+        Answers that stand there again, the same in everything: one result, that readers tell by its identity.
+    entered_again
+        Requests that stand there again, the same in everything.
+    """
 
     accepted: int
-    lost: int
-    doubled: int
-    wrong: int
-    accepted_twice: int
+    lost: tuple[Request, ...]
+    wrong: tuple[Request, ...]
+    foreign: tuple[Request, ...]
+    doubled: tuple[Request, ...]
+    copies: int
+    entered_again: int
 
     @property
     def clean(self) -> bool:
-        """Whether every request has one right answer."""
-        return not (self.lost or self.doubled or self.wrong or self.accepted_twice)
+        """Whether every request has one right answer, however often that may stand there."""
+        return not (self.lost or self.wrong or self.foreign or self.doubled)
 
 
-def check(url: str) -> Finding:
+def check(settings: Settings) -> Finding:
     """Read the pipelines' topics and the errors and compare."""
-    entered: Counter[tuple[str, str]] = Counter()
-    ended: Counter[tuple[str, str]] = Counter()
-    wrong = 0
-    with open_log(Settings(log=url), read_only=True) as log:
-        for name in NAMES:
-            entered.update((name, record.key.decode()) for record in _read(log, TOPICS.pipeline_inputs(name)))
-            for record in _read(log, TOPICS.pipeline_outputs(name)):
-                ended[name, record.key.decode()] += 1
-                wrong += not _is_right(name, record)
-        for record in _read(log, TOPICS.errors):
-            ended[(record.header("pipeline") or b"").decode(), record.key.decode()] += 1
+    topics = Topics(settings.prefix, settings.namespace)
+    entries = [topics.pipeline_inputs(name) for name in NAMES]
+    answers = [topics.pipeline_outputs(name) for name in NAMES] + [topics.errors]
+    entered: defaultdict[Request, int] = defaultdict(int)
+    ended: defaultdict[Request, list[Record]] = defaultdict(list)
+    for record in read_topics(settings, entries):
+        entered[_request_of(record)] += 1
+    for record in read_topics(settings, answers):
+        ended[_request_of(record)].append(record)
+    n_answers = sum(len(records) for records in ended.values())
+    doubled = tuple(request for request, records in ended.items() if _differ(records))
     return Finding(
         accepted=len(entered),
-        lost=sum(request not in ended for request in entered),
-        doubled=sum(n_answers > 1 for n_answers in ended.values()),
-        wrong=wrong,
-        accepted_twice=sum(n_entries > 1 for n_entries in entered.values()),
+        lost=tuple(entered.keys() - ended.keys()),
+        wrong=tuple(request for request, records in ended.items() if not all(map(_is_right, records))),
+        foreign=tuple(ended.keys() - entered.keys()),
+        doubled=doubled,
+        copies=n_answers - len(ended) - len(doubled),
+        entered_again=sum(entered.values()) - len(entered),
     )
 
 
-def _is_right(pipeline: str, record: Record) -> bool:
-    values = decode_tensors(read_message(InferResponse, record.value))
-    return float(next(iter(values.values())).flat[0]) == expected(pipeline, int(record.key[1:]))
+def _request_of(record: Record) -> Request:
+    return (record.header(PIPELINE) or b"").decode(), record.key.decode()
 
 
-def _read(log: Log, topic: TopicName) -> list[Record]:
-    places = [TopicPartition(topic, number) for number in range(log.topics()[topic].partitions)]
-    ends, reader = log.end(places), log.reader()
-    reader.assign(log.beginning(places))
-    found: list[Record] = []
-    while any(position < ends[place] for place, position in reader.positions().items()):
-        found += reader.poll(5_000, 1.0)
-    reader.close()
-    return found
+def _differ(answers: Sequence[Record]) -> bool:
+    return len({(answer.topic, answer.value) for answer in answers}) > 1
+
+
+def _is_right(answer: Record) -> bool:
+    if answer.header(ERROR_KIND) is not None:
+        return False
+    pipeline, request = _request_of(answer)
+    values = decode_tensors(read_message(InferResponse, answer.value))
+    return float(next(iter(values.values())).flat[0]) == expected(pipeline, int(request[1:]))
