@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from dfml.cli.output import Output, print_json, print_table, say, spell_time
+from dfml.cli.output import Output, print_json, print_table, say
 from dfml.cli.target import Target
 from dfml.clock import wall_clock_ms
 
@@ -27,7 +27,7 @@ def show_workers(target: Target, output: Output) -> None:
     if output is Output.JSON:
         print_json([_as_json(each, now_ms) for each in found])
         return
-    columns = ("part", "worker", "partitions", "selected", "since", "last seen", "state", "address")
+    columns = ("part", "worker", "numbers", "for", "last seen", "address")
     print_table(columns, [_as_row(each, now_ms) for each in found])
     for text in _unowned([each for each in found if not each.is_stale(now_ms)], there.partitions if there else 0):
         say(text)
@@ -50,12 +50,28 @@ def _as_json(seen: "Seen", now_ms: int) -> dict[str, object]:
 
 
 def _as_row(seen: "Seen", now_ms: int) -> tuple[object, ...]:
+    from dfml.operations.owners import group_of
+
     owner = seen.owner
-    ago = f"{max(now_ms - seen.seen_ms, 0) / 1000:.0f} s ago"
-    selected = ", ".join(owner.selected) or "all"
-    state = "stale" if seen.is_stale(now_ms) else "live"
+    ago = f"{spell_duration(now_ms - seen.seen_ms)} ago"
     numbers = "all" if owner.part == "tap" else spell_numbers(owner.partitions) or "none"
-    return owner.part, owner.worker, numbers, selected, spell_time(owner.since_ms)[:-4], ago, state, owner.url
+    return (
+        group_of(owner.part, owner.selected),
+        owner.worker,
+        numbers,
+        spell_duration(now_ms - owner.since_ms),
+        f"stale: {ago}" if seen.is_stale(now_ms) else ago,
+        owner.url.removeprefix("http://"),
+    )
+
+
+def spell_duration(duration_ms: int) -> str:
+    """Return a duration in its largest whole unit; one that a clock made negative as 0 s."""
+    seconds = max(duration_ms, 0) // 1000
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
 
 
 def spell_numbers(numbers: Iterable[int]) -> str:
