@@ -255,6 +255,8 @@ class Parts:
         experiment = spec.experiment.spec
         if self.gateway is not None and experiment.resource_type == "pipeline":
             self.gateway.directory.load_experiment(spec.name, experiment)
+        if self.gateway is not None and experiment.resource_type == "model":
+            self.gateway.directory.load_model_experiment(spec.name, experiment)
         if self.models is not None and experiment.resource_type == "model":
             self.models.load_experiment(spec.name, experiment)
             for model in self.registry.all_newest("Model"):

@@ -56,6 +56,25 @@ async def test_the_route_sent_back_is_sticky(stack, texts) -> None:
     assert set(again) == {first.route}
 
 
+async def test_the_route_of_a_models_experiment_is_sticky_too(stack, texts) -> None:
+    async with stack() as calls:
+        shares = experiment("e", default="double", candidates=[{"name": "double"}, {"name": "add100"}])
+        calls.load(*two_pipelines(texts), shares)
+        routes = [calls.submit("tens", {"x": [2]}, f"r{number}").route for number in range(40)]
+        assert set(routes) == {":double:", ":add100:"}
+        for route, answer in ((":double:", 4), (":add100:", 102)):
+            sent_back = (("x-seldon-route", route.encode()),)
+            assert await ask_many(calls, "tens", 5, headers=sent_back) == {answer: 5}
+
+
+async def test_a_route_names_the_candidates_of_pipeline_and_step(stack, texts) -> None:
+    async with stack() as calls:
+        models = experiment("e", default="double", candidates=[{"name": "add100"}, {"name": "double", "weight": 0}])
+        whole = experiment("f", resourceType="pipeline", candidates=[{"name": "tens"}])
+        calls.load(*two_pipelines(texts), models, whole)
+        assert calls.submit("f.experiment", {"x": [2]}).route == ":tens::add100:"
+
+
 async def test_a_mirrored_request_names_its_original_and_answers_nobody(stack, texts, wait) -> None:
     async with stack() as calls:
         shares = experiment(

@@ -1,7 +1,7 @@
 """What can be called at a pipeline gateway: pipelines with their versions and readiness, and experiments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dfml.errors import NotFoundError, OverloadedError
 from dfml.record import Headers
@@ -27,6 +27,7 @@ class Directory:
         self._loaded: dict[str, LoadedPipeline] = {}
         self._statuses: dict[str, PipelineStatus] = {}
         self._experiments = Experiments()
+        self._of_models = Experiments()
 
     @property
     def statuses(self) -> Mapping[str, PipelineStatus]:
@@ -62,20 +63,30 @@ class Directory:
         self._experiments.load(name, spec)
         self._statuses[name + SUFFIX] = PipelineStatus(name + SUFFIX, 1, ready=True)
 
+    def load_model_experiment(self, name: str, spec: ExperimentSpec) -> None:
+        """Know what the model gateways share out, to tell callers the route of their requests."""
+        self._of_models.load(name, spec)
+
     def unload_experiment(self, name: str) -> None:
-        """Let the pipeline have its own requests again."""
+        """Let the pipeline, or the model, have its own requests again."""
         self._experiments.unload(name)
+        self._of_models.unload(name)
         self._statuses.pop(name + SUFFIX, None)
 
     def route(self, asked: str, request_id: str, headers: Headers) -> Routed:
-        """Return the pipeline that a call by this name goes to.
+        """Return the pipeline that a call by this name goes to; the route names the models of its steps too.
 
         Raises
         ------
         NotFoundError
             If an experiment is asked for that is not loaded.
         """
-        return self._experiments.route(asked, request_id, headers)
+        routed = self._experiments.route(asked, request_id, headers)
+        loaded = self._loaded.get(routed.name) if self._of_models else None
+        if loaded is None:
+            return routed
+        chosen = (self._of_models.route(model, request_id, headers).route for model in loaded.topology.models)
+        return replace(routed, route=routed.route + "".join(chosen))
 
     def ready(self, pipeline: str) -> LoadedPipeline:
         """Return a pipeline that can answer.
