@@ -1,7 +1,12 @@
-"""The engine's workers and the model gateway on a real log, driven by hand: the test says who reads what when."""
+"""The engine's workers and the model gateway on a real log, driven by hand: the test says who reads what when.
 
+Two workers of each share the partition numbers; a number may change hands between any two records.
+"""
+
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +22,9 @@ from dfml.inference.oip_pb2 import InferRequest, InferResponse
 from dfml.lineage.audit import Audit, audit
 from dfml.lineage.store import LineageStore
 from dfml.lineage.tap import Tap
-from dfml.log.base import Commit, TopicConfig
+from dfml.log.base import Commit, Log, TopicConfig
 from dfml.log.sqlite import SqliteLog
-from dfml.record import Append, Position, Record, TopicPartition
+from dfml.record import Append, Position, Record, TopicName, TopicPartition
 from dfml.spec import parse_resources
 from dfml.topics import Topics
 from dfml_engine.gateways.model import ModelGateway, ModelGatewayOptions
@@ -30,6 +35,7 @@ from dfml_engine.worker import EngineWorker
 
 HERE = Path(__file__).parent
 TOPICS = Topics()
+READERS = ("engine", "models")
 PARTITIONS = 2
 STALLED_MS = 100_000
 """How long models stall in all: less than the engine remembers a request of which nothing more is heard."""
@@ -70,66 +76,122 @@ def _resource(document: Mapping[str, Any]) -> Any:
 
 
 @dataclass
-class Bench:
-    """A log with the topics of some pipelines, an engine and a model gateway, and what happened to them."""
+class Clock:
+    """What stamps records: it stands still until the bench moves it."""
 
+    now_ms: int = BEGAN_MS
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A log that no other case is on at the same time, the clock that stamps its records, and names of topics."""
+
+    log: Log
+    clock: Clock
+    topics: Topics
     folder: Path
+
+
+@contextmanager
+def embedded(folder: Path) -> Iterator[Ground]:
+    """Give a log of its own in a folder."""
+    clock = Clock()
+    with SqliteLog(folder / "log.db", clock=clock) as log:
+        yield Ground(log, clock, TOPICS, folder)
+
+
+@dataclass
+class Bench:
+    """The topics of some pipelines, two engines and two model gateways, and what happened to them."""
+
+    ground: Ground
     specs: Specs
     late: Collection[tuple[str, int]] = ()
     later: list[list[tuple[Name, Tensors, int]]] = field(default_factory=list)
-    now_ms: int = BEGAN_MS
     happenings: list[Happening] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     stalled: bool = False
     n_stalled_ms: int = 0
 
     def __post_init__(self) -> None:
-        self.log = SqliteLog(self.folder / "log.db", clock=lambda: self.now_ms)
+        self.log, self.clock, self.topics = self.ground.log, self.ground.clock, self.ground.topics
+        self.clock.now_ms = BEGAN_MS
         self.loaded = resources_of(self.specs)
-        models = [each.name for each in self.loaded if each.kind == "Model"]
-        names = {name for name, _ in self.specs}
-        topics = [topic for model in models for topic in (TOPICS.model_inputs(model), TOPICS.model_outputs(model))]
-        topics += [topic for name in names for topic in (TOPICS.pipeline_inputs(name), TOPICS.pipeline_outputs(name))]
-        topics += [TOPICS.errors, TOPICS.fates]
-        self.log.create_topics([TopicConfig(topic, PARTITIONS) for topic in topics] + [TopicConfig(TOPICS.specs)])
+        self.names = self.topic_names()
+        self.log.create_topics([TopicConfig(topic, PARTITIONS) for topic in self.names])
+        self.log.create_topics([TopicConfig(self.topics.specs)])
         self.waiting_specs = [each for each in self.loaded if (each.name, each.version) in self.late]
         self.loaded = [each for each in self.loaded if each not in self.waiting_specs]
-        self.log.append([each.to_append(TOPICS) for each in self.loaded])
-        self.places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
-        self.workers: dict[str, Any] = {}
-        self.next: dict[str, dict[TopicPartition, int]] = {}
-        for reader in ("engine", "models"):
-            self.start(reader)
+        self.log.append([each.to_append(self.topics) for each in self.loaded])
+        places = [TopicPartition(topic, number) for topic in self.names for number in range(PARTITIONS)]
+        self.records: dict[TopicPartition, list[Record]] = {place: [] for place in places}
+        self.last: dict[TopicPartition, int] = {}
+        self.reader = self.log.reader()
+        self.reader.assign(dict.fromkeys(places, 0))
+        self.workers: dict[tuple[str, int], Any] = {}
+        self.owner = {(reader, number): number for reader in READERS for number in range(PARTITIONS)}
+        self.next: dict[str, dict[TopicPartition, int]] = {reader: {} for reader in READERS}
+        for reader in READERS:
+            for which in range(PARTITIONS):
+                self.start(reader, which)
+
+    def topic_names(self) -> list[TopicName]:
+        topics = self.topics
+        models = [each.name for each in self.loaded if each.kind == "Model"]
+        names = {name for name, _ in self.specs}
+        found = [topic for model in models for topic in (topics.model_inputs(model), topics.model_outputs(model))]
+        found += [topic for name in names for topic in (topics.pipeline_inputs(name), topics.pipeline_outputs(name))]
+        return [*found, topics.errors, topics.fates]
 
     # -- the workers --------------------------------------------------------------------------------------------------
 
-    def start(self, reader: str) -> None:
+    def start(self, reader: str, which: int) -> None:
         """Put a new worker in the place of the one before, which loses its memory."""
         worker: Any
         if reader == "engine":
-            worker = EngineWorker(TOPICS, clock=lambda: self.now_ms)
+            worker = EngineWorker(self.topics, clock=self.clock)
         else:
             options = ModelGatewayOptions(RuntimeOptions((HERE,)))
-            worker = ModelGateway(TOPICS, options, lambda make: None, lambda: self.now_ms)
-        self.workers[reader], self.next[reader] = worker, {}
-        self.load(reader, self.loaded)
+            worker = ModelGateway(self.topics, options, lambda make: None, self.clock)
+        self.workers[reader, which] = worker
+        for number in self.owned(reader, which):
+            self.leave(reader, number)
+        self.load(reader, which, self.loaded)
 
-    def load(self, reader: str, specs: Iterable[LoadedSpec]) -> None:
+    def leave(self, reader: str, number: int) -> None:
+        """Forget where a partition number was read."""
+        for place in [place for place in self.next[reader] if place.partition == number]:
+            del self.next[reader][place]
+
+    def load(self, reader: str, which: int, specs: Iterable[LoadedSpec]) -> None:
         """Hand specs to a worker, and have it read what it reads because of them."""
-        worker = self.workers[reader]
+        worker = self.workers[reader, which]
         for spec in specs:
             if spec.kind == "Pipeline":
-                topology = (worker if reader == "engine" else EngineWorker(TOPICS)).load(spec)
+                topology = (worker if reader == "engine" else EngineWorker(self.topics)).load(spec)
                 if reader == "models":
                     worker.load_pipeline(topology)
                 else:
                     worker.account_for_loops(topology)
             elif reader == "models":
                 assert worker.load(spec).ready
-        new = [place for place in self.places if place.topic in worker.topics() and place not in self.next[reader]]
-        starts = self.log.beginning(new) | self.log.committed(worker.group, new)
-        worker.resume(self.log, starts)
-        self.next[reader].update(starts)
+        self.take_up(reader, which)
+
+    def take_up(self, reader: str, which: int) -> None:
+        """Have a worker read what is its own and not read yet, from the committed positions on."""
+        worker, at = self.workers[reader, which], self.next[reader]
+        new = [
+            place
+            for place in self.records
+            if place.topic in worker.topics() and place not in at and self.owner[reader, place.partition] == which
+        ]
+        if new:
+            starts = self.log.beginning(new) | self.log.committed(worker.group, new)
+            worker.resume(self.log, starts)
+            at.update(starts)
 
     def go_on(self) -> bool:
         """Write the requests that come next, after the versions that they are for were loaded."""
@@ -137,17 +199,34 @@ class Bench:
             return False
         if len(self.later) == 1:
             self.loaded += self.waiting_specs
-            self.log.append([each.to_append(TOPICS) for each in self.waiting_specs])
-            for reader in self.workers:
-                self.load(reader, self.waiting_specs)
+            if self.waiting_specs:
+                self.log.append([each.to_append(self.topics) for each in self.waiting_specs])
+            for reader, which in self.workers:
+                self.load(reader, which, self.waiting_specs)
         for name, tensors, partition in self.later.pop(0):
             self.enter(name, tensors, partition)
         return True
 
-    def restart(self, reader: str) -> None:
-        self.start(reader)
-        self.happenings.append(Happening(reader, None, None))
+    def restart(self, reader: str, number: int) -> None:
+        """Kill the worker that owns a partition number and start another in its place."""
+        which = self.owner[reader, number]
+        self.start(reader, which)
+        self.happenings += [Happening(reader, None, None, each) for each in self.owned(reader, which)]
         self.faults["restart"] += 1
+
+    def owned(self, reader: str, which: int) -> list[int]:
+        """Return the partition numbers of a worker."""
+        return [number for number in range(PARTITIONS) if self.owner[reader, number] == which]
+
+    def hand_over(self, reader: str, number: int) -> None:
+        """Let a partition number go to another worker, which goes on from the committed positions."""
+        before = self.owner[reader, number]
+        self.workers[reader, before].release({number})
+        self.leave(reader, number)
+        self.owner[reader, number] = (before + 1) % PARTITIONS
+        self.take_up(reader, self.owner[reader, number])
+        self.happenings.append(Happening(reader, None, None, number))
+        self.faults["handover"] += 1
 
     def enter(self, name: Name, tensors: Tensors, partition: int) -> None:
         """Write a request as the pipeline gateway does."""
@@ -157,8 +236,13 @@ class Bench:
             (h.VERSION, b"%d" % name.version),
             (h.REQUEST, name.request.encode()),
         )
-        topic = TOPICS.pipeline_inputs(name.pipeline)
-        self.log.append([Append(topic, partition, name.request.encode(), value.SerializeToString(), headers)])
+        topic = self.topics.pipeline_inputs(name.pipeline)
+        self.put([Append(topic, partition, name.request.encode(), value.SerializeToString(), headers)])
+
+    def put(self, appends: Sequence[Append], commits: Sequence[Commit] = ()) -> None:
+        """Write a unit."""
+        for position in self.log.append(appends, commits):
+            self.last[TopicPartition(position.topic, position.partition)] = position.offset
 
     # -- the schedule -------------------------------------------------------------------------------------------------
 
@@ -180,75 +264,91 @@ class Bench:
         raise AssertionError(msg)
 
     def waiting(self) -> list[tuple[str, TopicPartition]]:
-        """Return what may be read next."""
-        ends, going = self.log.end(self.places), {reader: self.next[reader] for reader in self.going()}
-        return [(reader, place) for reader, at in going.items() for place in sorted(at) if at[place] < ends[place]]
+        """Return who has something to read, and where; everything that was written has been seen by then."""
+        while any(at <= self.last.get(place, -1) for place, at in self.reader.positions().items()):
+            for record in self.reader.poll(1_000, 1.0):
+                self.records[TopicPartition(record.topic, record.partition)].append(record)
+        at = {reader: sorted(self.next[reader]) for reader in self.going()}
+        return [(reader, place) for reader, places in at.items() for place in places if self.batch(reader, place)]
 
     def going(self) -> Sequence[str]:
         """Return who works: models that stall do nothing until the next of the engine's windows has closed."""
-        return ("engine",) if self.stalled else ("engine", "models")
+        return ("engine",) if self.stalled else READERS
+
+    def batch(self, reader: str, place: TopicPartition, n_records: int = 1) -> list[Record]:
+        """Return the next records of a reader's topic partition."""
+        records = self.records[place]
+        begin = bisect_left(records, self.next[reader][place], key=lambda record: record.offset)
+        return records[begin : begin + n_records]
 
     def give(self, reader: str, place: TopicPartition, move: Move) -> None:
         """Give a worker its next records of one topic partition."""
-        start = self.next[reader][place]
-        batch = read(self.log, {place: start}, move.n_records)
+        if move.fault == "handover":
+            self.hand_over(reader, place.partition)
+        batch = self.batch(reader, place, move.n_records)
+        if not batch:
+            return
         self.next[reader][place] = batch[-1].offset + 1
         if move.fault == "delay":
-            self.now_ms += 1_500
+            self.clock.now_ms += 1_500
         if move.fault == "duplicate":
             self.duplicate(batch[0])
-        given = [Happening(reader, name_of(record), self.stamp(reader, record)) for record in batch]
-        self.write(reader, self.workers[reader].handle(batch), given, move)
+        given = [Happening(reader, name_of(record, self.topics), self.stamp(reader, record)) for record in batch]
+        which = self.owner[reader, place.partition]
+        self.write(reader, place.partition, self.workers[reader, which].handle(batch), given, move)
 
     def stamp(self, reader: str, record: Record) -> int:
-        return record.timestamp_ms if reader == "engine" else self.now_ms
+        return record.timestamp_ms if reader == "engine" else self.clock.now_ms
 
     def duplicate(self, record: Record) -> None:
         """Write a record again, as a predecessor does that is slow to notice that it was replaced."""
-        self.log.append([Append(record.topic, record.partition, record.key, record.value, record.headers)])
+        self.put([Append(record.topic, record.partition, record.key, record.value, record.headers)])
         self.faults["duplicate"] += 1
 
-    def write(self, reader: str, outcome: Outcome, given: Iterable[Happening], move: Move) -> None:
+    def write(self, reader: str, number: int, outcome: Outcome, given: Iterable[Happening], move: Move) -> None:
         if move.fault == "crash before":
-            self.restart(reader)
+            self.restart(reader, number)
             return
-        self.log.append(outcome.appends, [Commit(outcome.group, outcome.offsets)] if outcome.offsets else [])
+        self.put(outcome.appends, [Commit(outcome.group, outcome.offsets)] if outcome.offsets else [])
         self.happenings += given
         if move.fault == "crash after":
-            self.restart(reader)
+            self.restart(reader, number)
 
     def tick(self, move: Move) -> bool:
         """Read the clock at the next time that a worker waits for; return whether any does."""
         going, was_stalled, self.stalled = self.going(), self.stalled, False
-        wakes = [wake for reader in going if (wake := self.workers[reader].wake_ms()) is not None]
+        workers = [key for key in self.workers if key[0] in going]
+        wakes = [wake for key in workers if (wake := self.workers[key].wake_ms()) is not None]
         if not wakes:
             return was_stalled
-        if was_stalled and (passing_ms := max(min(wakes) - self.now_ms, 0)):
+        if was_stalled and (passing_ms := max(min(wakes) - self.clock.now_ms, 0)):
             self.n_stalled_ms += passing_ms
             if self.n_stalled_ms > STALLED_MS:
                 return True
-        self.now_ms = max(self.now_ms, min(wakes))
-        for reader in going:
-            ticked = Happening(reader, None, self.now_ms)
-            self.write(reader, self.workers[reader].tick(self.now_ms), [ticked], move)
+        now_ms = self.clock.now_ms = max(self.clock.now_ms, min(wakes))
+        for reader, which in workers:
+            outcome, numbers = self.workers[reader, which].tick(now_ms), self.owned(reader, which)
+            if numbers:
+                ticked = [Happening(reader, None, now_ms, number) for number in numbers]
+                self.write(reader, numbers[0], outcome, ticked, move)
         return True
 
     # -- what was written ---------------------------------------------------------------------------------------------
 
     def written(self) -> "Written":
-        return Written.of(list(read_all(self.log, self.places)))
+        return Written.of(list(read_all(self.log, list(self.records))), self.topics)
 
     def audit(self) -> Audit:
         """Tap the log and account for its records, long after every deadline."""
-        with LineageStore(self.folder / "lineage.db", topics=TOPICS) as store:
-            tap = Tap(self.log, store, TOPICS)
-            while tap.step(0.0):
-                pass
+        with LineageStore(self.ground.folder / "lineage.db", topics=self.topics) as store:
+            tap = Tap(self.log, store, self.topics)
+            tap.catch_up()
             tap.close()
-            return audit(store, now_ms=self.now_ms + 10**9)
+            return audit(store, now_ms=self.clock.now_ms + 10**9)
 
     def close(self) -> None:
-        self.log.close()
+        self.reader.close()
+        self.log.delete_topics([*self.names, self.topics.specs])
 
 
 @dataclass
@@ -264,22 +364,22 @@ class Written:
     copies: Counter[Name] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> "Written":
+    def of(cls, records: Sequence[Record], topics: Topics = TOPICS) -> "Written":
         written = cls()
-        names = {record.position: name_of(record) for record in records if record.topic != TOPICS.fates}
+        names = {record.position: name_of(record, topics) for record in records if record.topic != topics.fates}
         for record in records:
             spelled = record.header(h.PARENTS) or b""
-            positions = h.decode_parents(spelled, record.partition, TOPICS)
+            positions = h.decode_parents(spelled, record.partition, topics)
             parents = frozenset(names[position] for position in positions)
-            if record.topic == TOPICS.fates:
+            if record.topic == topics.fates:
                 told = orjson.loads(record.value)
-                rule = name_of(record)[1:4]
+                rule = name_of(record, topics)[1:4]
                 entry = (told["reason"], frozenset(told["missing"]), positions[0])
                 written.drops[next(iter(parents)), rule].append(entry)
                 continue
             name = names[record.position]
             written.copies[name] += 1
-            if record.topic == TOPICS.errors:
+            if record.topic == topics.errors:
                 written.errors[name].append(((record.header(h.ERROR_KIND) or b"").decode(), parents))
             else:
                 kind = InferRequest if name.port == "inputs" else InferResponse
@@ -288,11 +388,11 @@ class Written:
         return written
 
 
-def name_of(record: Record) -> Name:
+def name_of(record: Record, topics: Topics) -> Name:
     """Return the record's name by its topic and its identity; a fate bears the name of the rule that dropped."""
-    ref, own = TOPICS.parse(record.topic), h.identity(record)
+    ref, own = topics.parse(record.topic), h.identity(record)
     assert ref is not None
-    if record.topic in {TOPICS.errors, TOPICS.fates}:
+    if record.topic in {topics.errors, topics.fates}:
         return Name(own.request, own.pipeline, own.version, own.step, ref.port, own.visit)
     node = ref.name if ref.kind == "model" else ""
     return Name(own.request, own.pipeline, own.version, node, ref.port, own.visit)
@@ -302,16 +402,7 @@ def rule_key(rule: RuleId) -> tuple[str, int, str]:
     return rule.pipeline, rule.version, rule.node
 
 
-def read(log: SqliteLog, starts: Mapping[TopicPartition, int], n_records: int) -> list[Record]:
-    reader = log.reader()
-    try:
-        reader.assign(starts)
-        return reader.poll(n_records, 1.0)
-    finally:
-        reader.close()
-
-
-def read_all(log: SqliteLog, places: Sequence[TopicPartition]) -> Iterator[Record]:
+def read_all(log: Log, places: Sequence[TopicPartition]) -> Iterator[Record]:
     ends, reader = log.end(places), log.reader()
     try:
         reader.assign(log.beginning(places))

@@ -1,9 +1,8 @@
 """The engine's records beside the oracle's: what differs, in words."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from bench import Bench, Written, rule_key, same_tensors
+from bench import Bench, Ground, Written, rule_key, same_tensors
 from interpreter import interpret
 from oracle_models import model_of
 from strategies import Case
@@ -13,9 +12,9 @@ ECHOES = {"duplicate", "answered already"}
 """Drops of copies; where copies were written, the oracle says nothing of them."""
 
 
-def compare(case: Case, folder: Path) -> list[str]:
+def compare(case: Case, ground: Ground) -> list[str]:
     """Run the case and return what differs from the oracle, and what is unaccounted."""
-    bench = Bench(folder, case.specs, case.late)
+    bench = Bench(ground, case.specs, case.late)
     try:
         for version in (False, True):
             entries = [name for name in case.entries if (name[1:3] in case.late) is version]

@@ -52,19 +52,26 @@ class Interpreter:
 
     def happen(self, what: Happening) -> None:
         if what.now is None:
-            self.forget(what.reader)
+            self.forget(what.reader, what.partition)
         elif what.record is None:
-            self.close_windows(what.now) if what.reader == "engine" else self.close_batches(what.now)
+            close = self.close_windows if what.reader == "engine" else self.close_batches
+            close(what.now, what.partition)
         elif what.reader == "engine":
             self.take(what.record, what.now)
         elif (what.record, "model") not in self.settled:
             self.gather(what.record, what.now)
 
-    def forget(self, reader: str) -> None:
+    def forget(self, reader: str, number: int | None) -> None:
         if reader == "models":
-            self.batches.clear()
+            kept = {key: batch for key, batch in self.batches.items() if not self.is_on(number, batch[1][0].request)}
+            self.batches = kept
         else:
-            self.joins = defaultdict(Join, {key: join for key, join in self.joins.items() if join.ended})
+            joins = {key: join for key, join in self.joins.items() if join.ended or not self.is_on(number, key[1])}
+            self.joins = defaultdict(Join, joins)
+
+    def is_on(self, number: int | None, request: str) -> bool:
+        """Whether a request is on that partition number; None means every number."""
+        return number is None or self.places.get(request) == number
 
     # -- the engine ---------------------------------------------------------------------------------------------------
 
@@ -209,9 +216,10 @@ class Interpreter:
             before = self.seen.drops.get((name, rule), (frozenset(), frozenset()))
             self.seen.drops[name, rule] = before[0] | set(reasons), before[1] | set(missing)
 
-    def close_windows(self, now: int) -> None:
+    def close_windows(self, now: int, number: int | None = None) -> None:
         rules = {rule.id: rule for rules in self.rules.values() for rule in rules}
-        open_joins = [(join.opened, key) for key, join in self.joins.items() if join.opened is not None]
+        here = [(join.opened, key) for key, join in self.joins.items() if self.is_on(number, key[1])]
+        open_joins = [(opened, key) for opened, key in here if opened is not None]
         for opened, (rule_id, request, visit) in sorted(open_joins, key=lambda pair: pair[0]):
             if opened + rules[rule_id].window <= now:
                 self.decide(rules[rule_id], request, visit, closed=True)
@@ -242,8 +250,9 @@ class Interpreter:
     def count(self, members: Iterable[Name]) -> int:
         return sum(len(self.seen.records[name][0][1]) for name in members)
 
-    def close_batches(self, now: int) -> None:
-        for key in [key for key, (until, _) in self.batches.items() if until <= now]:
+    def close_batches(self, now: int, number: int | None = None) -> None:
+        due = [key for key, (until, _) in self.batches.items() if until <= now]
+        for key in [key for key in due if self.is_on(number, self.batches[key][1][0].request)]:
             self.call(self.batches.pop(key)[1])
 
     def call(self, members: Sequence[Name]) -> None:

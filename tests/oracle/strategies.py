@@ -16,6 +16,7 @@ TENSORS = {"mix": "AB", "choose": "AB", "sparse": "AB", "fussy": "A", "total": "
 LAST = "mix99"
 """The step that reads the pipeline's answer."""
 COPIES, RESTARTS, DELAYS = ("duplicate",), ("crash before", "crash after"), ("delay", "stall")
+HANDOVERS = ("handover",)
 
 Spec = dict[str, Any]
 

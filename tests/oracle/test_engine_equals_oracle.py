@@ -3,26 +3,52 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from bench import Clock, Ground, embedded
 from comparing import compare
-from conftest import PROFILE
+from conftest import KAFKA_PROFILE, PROFILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import COPIES, DELAYS, RESTARTS, cases
+from strategies import COPIES, DELAYS, HANDOVERS, RESTARTS, cases
+
+from dfml.log.kafka import KafkaLog
+from dfml.settings import KafkaOptions
+from dfml.topics import Topics
+
+FAULTS = {
+    "any order": (),
+    "copies": COPIES,
+    "restarts": RESTARTS,
+    "delays": DELAYS,
+    "handovers": (*HANDOVERS, *RESTARTS),
+}
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize(
-    "faults",
-    [(), COPIES, RESTARTS, DELAYS, COPIES + RESTARTS + DELAYS],
-    ids=["any order", "copies", "restarts", "delays", "all at once"],
-)
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
 def test_every_record_is_what_the_rules_say(faults: Sequence[str]):
     @settings(PROFILE)
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            assert compare(data.draw(cases(faults)), Path(folder)) == []
+        with tempfile.TemporaryDirectory() as folder, embedded(Path(folder)) as ground:
+            assert compare(data.draw(cases(faults)), ground) == []
 
     check()
+
+
+@pytest.mark.timeout(3_600)
+def test_every_record_is_what_the_rules_say_on_kafka_too(kafka_address: str):
+    clock, faults = Clock(), (*RESTARTS, *HANDOVERS, *DELAYS)
+    options = KafkaOptions(kafka_address.removeprefix("kafka://"))
+
+    @settings(KAFKA_PROFILE)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            ground = Ground(log, clock, Topics(f"oracle-{uuid4().hex[:8]}"), Path(folder))
+            assert compare(data.draw(cases(faults)), ground) == []
+
+    with KafkaLog(options, clock=clock) as log:
+        check()

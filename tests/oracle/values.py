@@ -23,11 +23,15 @@ class Name(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """``record`` was given to the reader, or its clock was read (``record`` None), or it began anew (``now`` None)."""
+    """``record`` was given to the reader, or its clock was read (``record`` None), or it began anew (``now`` None).
+
+    Where a ``partition`` is given, only what it has of the requests on that number is meant.
+    """
 
     reader: str
     record: Name | None
     now: int | None
+    partition: int | None = None
 
 
 @dataclass
