@@ -71,6 +71,7 @@ class Tap:
         self._reader: Reader = log.reader()
         self._next = store.positions()
         self._assigned: dict[TopicPartition, TopicConfig] = {}
+        self._gone: set[TopicPartition] = set()
         self._polled: list[Record] = []
         self._looked_s = float("-inf")
         self.n_records = self.n_lost = self.n_retries = 0
@@ -152,6 +153,7 @@ class Tap:
             self._reader.unassign(gone)
             for each in gone:
                 del self._assigned[each]
+            self._gone.update(gone)
         new = [each for each in present if each not in self._assigned]
         if new:
             self._open(new, present)
@@ -181,7 +183,7 @@ class Tap:
         losses, again, starts = [], [], {}
         for each in new:
             known = self._next.get(each)
-            if known is not None and known > ends[each]:
+            if known is not None and (known > ends[each] or each in self._gone):
                 again.append(self._made_again(each))
                 known = None
             if known is None:
@@ -192,6 +194,7 @@ class Tap:
         if losses or again:
             # Before anything else knows of the new positions: when this fails, the next look finds the same.
             self._store.write([], losses, again)
+        self._gone.difference_update(new)
         self._next.update(starts)
         self._reader.assign(starts)
         self._assigned.update({each: configs[each] for each in new})

@@ -82,13 +82,25 @@ class Control:
         self._log.create_topics([TopicConfig(name, self._partitions, self._retention_ms) for name in names])
 
     def _check_partitions(self) -> None:
-        there = self._log.topics().get(self._topics.errors)
-        if there is not None and there.partitions != self._partitions:
+        counts = {name: config.partitions for name, config in self._log.topics().items() if self._is_shared_out(name)}
+        count = counts.get(self._topics.errors, self._partitions)
+        if count != self._partitions:
             msg = (
-                f"topic '{there.name}' has {there.partitions} partitions, but the setting partitions is "
-                f"{self._partitions}; all topics of a namespace have one count: set partitions to {there.partitions}"
+                f"topic '{self._topics.errors}' has {count} partitions, but the setting partitions is "
+                f"{self._partitions}; all topics of a namespace have one count: set partitions to {count}"
             )
             raise ConflictError(msg)
+        if others := {name: other for name, other in sorted(counts.items()) if other != count}:
+            listed = ", ".join(f"'{name}' ({other})" for name, other in others.items())
+            msg = (
+                f"all topics of a namespace have one partition count, here {count}, but not {listed}; "
+                "delete these and load what reads and writes them again"
+            )
+            raise ConflictError(msg)
+
+    def _is_shared_out(self, topic: TopicName) -> bool:
+        ref = self._topics.parse(topic)
+        return ref is not None and (ref.is_data or topic in {self._topics.fates, self._topics.workers})
 
     def load(self, resources: Sequence[AnyResource]) -> list[LoadedSpec]:
         """Load resources: models first, then what refers to them. What is loaded unchanged keeps its version.

@@ -91,6 +91,7 @@ class EventLoop:
         self._waiter = ThreadPoolExecutor(1, "waiter")
         self._flush_due = False
         self._ticking: asyncio.Task[None] | None = None
+        self._gone: set[TopicPartition] = set()
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at_ms: int | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -317,6 +318,8 @@ class EventLoop:
         if isinstance(error, UnknownTopicError):
             known = self._log.topics()
             self._redirect(outcomes, lambda append: _exists(append, known), error)
+            for outcome in outcomes:
+                outcome.offsets = {place: at for place, at in outcome.offsets.items() if _exists(place, known)}
         elif isinstance(error, RecordTooLargeError):
             limit_bytes = error.limit_bytes
             self._redirect(outcomes, lambda append: append.n_bytes <= limit_bytes, error)
@@ -444,6 +447,7 @@ class EventLoop:
         places = [place for place in self.positions() if place.topic not in self.paused]
         try:
             ends = await asyncio.to_thread(self._ends, places)
+            self._begin_anew(places, ends)
         except LogError as error:
             logger.warning("windows stay open until the log answers: %s", error)
             await asyncio.sleep(RETRY_S)
@@ -461,6 +465,12 @@ class EventLoop:
         except UnknownTopicError:
             known = self._log.topics()
             return self._log.end([place for place in places if _exists(place, known)])
+
+    def _begin_anew(self, places: Collection[TopicPartition], ends: Mapping[TopicPartition, int]) -> None:
+        """Read what was deleted and has been made again from its beginning: its offsets mean other records."""
+        for place in self._gone & ends.keys():
+            self._reading.begin_anew(place)
+        self._gone = set(places) - ends.keys()
 
     def _tick_workers(self, now_ms: int) -> None:
         for worker in self._workers:

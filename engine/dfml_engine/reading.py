@@ -52,6 +52,13 @@ class Reading:
             self._reader.assign({place: start})
         return None
 
+    def begin_anew(self, place: TopicPartition) -> None:
+        """Read a topic partition that is read already from its beginning."""
+        if place in self._next:
+            self._next[place] = 0
+            self._moved.pop(place, None)
+            self._reader.assign({place: 0})
+
     def end(self, places: Iterable[TopicPartition]) -> None:
         """Read these no more."""
         gone = list(places)

@@ -110,6 +110,19 @@ class PartStatus:
         }
         return Append(topics.status, 0, f"{self.kind}/{self.name}/{self.part}".encode(), orjson.dumps(value))
 
+    @classmethod
+    def from_record(cls, record: Record) -> "PartStatus":
+        """Read a record of the status topic; what a newer version says beside is left alone.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            If the record is not one of ours.
+        """
+        told = orjson.loads(record.value)
+        texts = {name: str(told[name]) for name in ("kind", "name", "part", "reason")}
+        return cls(**texts, version=int(told["version"]), ready=bool(told["ready"]))
+
 
 class RegistryListener(Protocol):
     """What wants to hear of specs and statuses."""
@@ -176,7 +189,8 @@ class Registry:
             try:
                 self._take(record)
             except (DfmlError, ValueError, KeyError, TypeError) as error:
-                logger.error("control: %s is no record of ours and is passed over: %s", record.position, error)
+                why = f"it has no {error}" if isinstance(error, KeyError) else error
+                logger.error("control: %s is no record of this version and is passed over: %s", record.position, why)
                 self.n_unreadable += 1
             except Exception:
                 logger.exception("control: %s could not be taken up", record.position)
@@ -198,7 +212,7 @@ class Registry:
                     listener.owners_changed()
             return
         if record.topic == self._topics.status:
-            status = PartStatus(**orjson.loads(record.value))
+            status = PartStatus.from_record(record)
             self.statuses[status.kind, status.name, status.part] = status
             for listener in self._listeners:
                 listener.status_changed(status)

@@ -103,11 +103,22 @@ def test_another_partition_count_is_a_conflict_that_names_both(control: Control,
         Control(log, topics, partitions=3).prepare()
 
 
+def test_a_topic_whose_partition_count_was_changed_by_hand_is_refused_with_both_numbers(
+    control: Control, log: Log, topics: Topics
+):
+    control.prepare()
+    log.create_topics([TopicConfig(topics.model_inputs("m"), 5)])
+    with pytest.raises(
+        ConflictError, match=r"one partition count, here 2, but not 'seldon.default.model.m.inputs' \(5\)"
+    ):
+        control.prepare()
+
+
 def test_a_data_topic_with_another_partition_count_is_a_conflict(
     control: Control, log: Log, topics: Topics, texts: Any
 ):
     log.create_topics([TopicConfig(topics.model_outputs("m"), 5)])
-    with pytest.raises(ConflictError, match="5 partitions"):
+    with pytest.raises(ConflictError, match=r"\(5\)"):
         control.load(texts.documents(texts.pipeline("p", ONE)))
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewPartitions
 
+from dfml.errors import ConflictError
 from dfml.topics import Topics
 
 STEP = "{steps: [{name: m}], output: {steps: [m]}}"
@@ -60,11 +61,42 @@ async def test_a_topic_that_is_deleted_by_others_does_not_keep_windows_open(
         assert await calls.ask("q", {"X": [1]}) == {"OUT": [101]}
         status, text = await calls.ask("p", {"X": [1]})
         assert (status, gone in text) == (503, True)
+        assert await calls.ask("q", {"X": [2]}) == {"OUT": [102]}
+
+
+async def test_a_topic_that_is_deleted_by_others_is_read_from_its_beginning_when_it_is_loaded_again(
+    on_kafka: Callable, admin: AdminClient, namespace: Topics, texts: Any, wait: Callable
+) -> None:
+    async with on_kafka() as calls:
+        documents = texts.model("m", "add1"), texts.pipeline("p", STEP)
+        calls.load(*documents)
+        for value in range(8):
+            assert await calls.ask("p", {"X": [value]}) == {"OUT": [value + 1]}
+        gone = namespace.model_outputs("m")
+        admin.delete_topics([gone], operation_timeout=10)[gone].result()
+        assert (await calls.ask("p", {"X": [1]}))[0] == 503
+        calls.load(*documents)
+        for value in range(8):
+            assert await calls.ask("p", {"X": [value]}) == {"OUT": [value + 1]}
+
+
+async def test_partitions_added_by_hand_harm_no_request_and_are_refused_at_the_next_start(
+    on_kafka: Callable, admin: AdminClient, namespace: Topics, texts: Any
+) -> None:
+    async with on_kafka() as calls:
+        calls.load(texts.model("m", "add1"), texts.pipeline("p", STEP))
+        grown = namespace.model_inputs("m")
+        admin.create_partitions([NewPartitions(grown, 6)])[grown].result()
+        for value in range(8):
+            assert await calls.ask("p", {"X": [value]}) == {"OUT": [value + 1]}
+    with pytest.raises(ConflictError, match=rf"here 2, but not '{grown}' \(6\)"):
+        async with on_kafka():
+            pass
 
 
 @pytest.mark.parametrize("topic", ["errors", "specs", "status", "owners", "fates"])
 async def test_garbage_on_a_topic_of_ours_is_passed_over(
-    on_kafka: Callable, namespace: Topics, texts: Any, write: Callable, topic: str
+    on_kafka: Callable, namespace: Topics, texts: Any, write: Callable, wait: Callable, topic: str
 ) -> None:
     async with on_kafka() as calls:
         calls.load(texts.model("m", "add1"), texts.pipeline("p", STEP))
@@ -72,3 +104,7 @@ async def test_garbage_on_a_topic_of_ours_is_passed_over(
         junk = (None, b"", b"\xff\xfe", b"{}", b"[1]", b'{"kind": "Gizmo"}')
         write(getattr(namespace, topic), *junk, key=b"\xff/\x00", headers=[("d-parents", b"\xff@x"), ("empty", None)])
         assert await calls.ask("p", {"X": [2]}) == {"OUT": [3]}
+        if topic in {"specs", "status", "owners"}:
+            # An empty value of the owners topic takes an owner back.
+            n_expected = len(junk) - 2 * (topic == "owners")
+            await wait(lambda: calls.stack.parts.registry.n_unreadable == n_expected)

@@ -32,6 +32,9 @@ HEARTBEAT_MS = 500
 """Members learn of a rebalance from the answer to a heartbeat, and a handover takes two rebalances."""
 UNSENT_RECORDS = 1_000_000
 """The loop stops reading long before so many records wait for a broker; the bound must never be met."""
+GONE_MS = 5_000
+"""How long a topic that was there may be missing before what is sent to it is refused: callers wait; librdkafka's 30 s
+are for topics that are made by the first record."""
 _ASIDE = re.compile(r"^\S+?/\w+: (?=[A-Z])| \(after \d+ms in state \w+(, \d+ identical error\(s\) suppressed)?\)")
 """Which connection it was, and for how long."""
 
@@ -126,6 +129,7 @@ class Clients:
             "message.timeout.ms": 0,
             "message.max.bytes": self._options.max_record_bytes,
             "queue.buffering.max.messages": UNSENT_RECORDS,
+            "topic.metadata.propagation.max.ms": GONE_MS,
         }
 
     def transactional(self, transactional_id: str, timeout_ms: int) -> Properties:

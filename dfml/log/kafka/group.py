@@ -19,7 +19,7 @@ from confluent_kafka import TopicPartition as KafkaPlace
 from dfml.errors import FencedError, LogUnavailableError
 from dfml.log.base import Membership
 from dfml.log.kafka.client import Clients, client_logger
-from dfml.log.kafka.errors import FENCED, REFUSED, translate
+from dfml.log.kafka.errors import FENCED, REFUSED, UNKNOWN, translate
 from dfml.record import TopicName, TopicPartition
 
 ENTER_S = 2.0
@@ -167,7 +167,9 @@ class KafkaMembership(Membership):
         try:
             self._consumer.commit(offsets=places, asynchronous=not wait)
         except KafkaException as error:
-            raise self._commit_error(error.args[0]) from error
+            # The position in a topic that was deleted is nobody's any more, and those in others are committed.
+            if error.args[0].code() not in UNKNOWN:
+                raise self._commit_error(error.args[0]) from error
 
     def metadata(self) -> bytes:
         """Return what a transaction commits positions by.
@@ -192,7 +194,7 @@ class KafkaMembership(Membership):
         return found
 
     def _committed(self, error: KafkaError | None, _places: Collection[KafkaPlace]) -> None:
-        if error is not None:
+        if error is not None and error.code() not in UNKNOWN:
             self.commit_failed = True
             if error.code() in FENCED:
                 self._fenced = "was away too long"

@@ -228,6 +228,20 @@ def test_a_topic_made_again_behind_a_running_tap_is_read_too(log, store, topics,
     assert len(request_entries(store, "first")) == 5
 
 
+def test_a_topic_that_was_seen_to_be_gone_is_read_from_its_beginning_however_long_it_is_now(log, store, topics):
+    topic = topics.pipeline_inputs("p")
+    tap = Tap(log, store, topics)
+    for request in (b"first", b"second"):
+        log.create_topics([TopicConfig(topic)])
+        log.append([Append(topic, 0, request, b"v") for _ in range(5)])
+        tap.discover()
+        tap.step(1.0)
+        log.delete_topics([topic])
+        tap.discover()
+    tap.close()
+    assert [len(request_entries(store, request)) for request in ("first", "second")] == [5, 5]
+
+
 def test_a_tap_keeps_what_it_could_not_write_and_writes_it_later(log, pen, store, topics):
     for number in range(40):
         pen.claim(f"r{number}", 10.0)
