@@ -22,6 +22,8 @@ HINGE_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 STEP_QUANTILES = (0.5, 0.25, 0.75, 0.125, 0.375, 0.625, 0.875)
 MAX_COLUMNS = 60
 """More would not make a better fit of a handful of parents, and the cost grows with the square."""
+ROUNDING = 1e-7
+"""Standard deviations below this part of a column's size are what rounding leaves of a constant."""
 RANK_TOLERANCE = 1e-12
 """Eigenvalues of the Gram matrix below this part of the largest are collinear columns (standard deviations below one
 part in a million), which rounding makes."""
@@ -92,14 +94,21 @@ def most_telling(parents: Sequence[Variable], rows: Floats, told: Sequence[Float
 def orthonormal(raw: Floats) -> Floats:
     """Return columns of mean square 1 that span the same space as ``raw`` (constant first), collinear ones dropped."""
     n = raw.shape[0]
-    rest = raw[:, 1:] - raw[:, 1:].mean(axis=0)
-    scale = np.sqrt((rest**2).mean(axis=0))
-    rest = rest[:, scale > 0] / scale[scale > 0]
-    if rest.shape[1] == 0:
+    gram = raw.T @ raw / n
+    mean = gram[0, 1:]
+    covariance = gram[1:, 1:] - np.outer(mean, mean)
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    varies = scale > ROUNDING * np.sqrt(np.diag(gram)[1:])
+    if not varies.any():
         return np.ones((n, 1))
-    eigenvalues, vectors = np.linalg.eigh(rest.T @ rest / n)
+    scale = scale[varies]
+    eigenvalues, vectors = np.linalg.eigh(covariance[np.ix_(varies, varies)] / np.outer(scale, scale))
     kept = eigenvalues > RANK_TOLERANCE * eigenvalues[-1]
-    return np.column_stack([np.ones(n), rest @ (vectors[:, kept] / np.sqrt(eigenvalues[kept]))])
+    turned = np.zeros((raw.shape[1], int(kept.sum()) + 1))
+    turned[0, 0] = 1.0
+    turned[1:][varies, 1:] = vectors[:, kept] / np.sqrt(eigenvalues[kept]) / scale[:, None]
+    turned[0, 1:] = -mean @ turned[1:, 1:]
+    return np.asarray(raw @ turned)
 
 
 def _dictionary(parents: Sequence[Variable], rows: Floats) -> Iterator[Floats]:
@@ -121,10 +130,22 @@ def _dictionary(parents: Sequence[Variable], rows: Floats) -> Iterator[Floats]:
     yield from (left * right for left, right in combinations(numbers, 2))
     yield from (flag * column for _, flag in dummies for column in numbers)
     yield from (left * right for (i, left), (j, right) in combinations(dummies, 2) if i != j)
+    ordered = [np.sort(column) for column in numbers]
     for quantile in HINGE_QUANTILES:
-        yield from (np.maximum(column - np.quantile(column, quantile), 0.0) for column in numbers)
+        yield from (
+            np.maximum(column - _at(known, quantile), 0.0) for column, known in zip(numbers, ordered, strict=True)
+        )
     for quantile in STEP_QUANTILES:
-        yield from ((column > np.quantile(column, quantile)).astype(np.float64) for column in numbers)
+        yield from (
+            (column > _at(known, quantile)).astype(np.float64) for column, known in zip(numbers, ordered, strict=True)
+        )
+
+
+def _at(ordered: Floats, quantile: float) -> float:
+    """Return a quantile of sorted numbers, interpolated."""
+    place = quantile * (ordered.size - 1)
+    below = int(place)
+    return float(ordered[below] + (place - below) * (ordered[min(below + 1, ordered.size - 1)] - ordered[below]))
 
 
 def _standardised(values: Floats, absent: np.ndarray) -> Floats:

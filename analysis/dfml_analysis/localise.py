@@ -23,6 +23,8 @@ from dfml_analysis.verdict import Verdict
 MEAN_DAMAGE = Damage()
 MAX_FOLLOWED = 5
 """Suspects whose evidence is followed in time; the strongest come first."""
+MAX_FOLLOWED_ROWS = 50_000
+"""Of a window: longer ones are not followed, which would take minutes."""
 N_PAIRS = 5
 
 
@@ -94,8 +96,10 @@ def rank(problem: Problem, method: str) -> Ranking:
         return localiser(method).rank(problem)
 
 
-def _followed(problem: Problem, suspects: Sequence[Suspect]) -> tuple[Suspect, ...]:
+def _followed(problem: Problem, suspects: tuple[Suspect, ...]) -> tuple[Suspect, ...]:
     """Return the suspects, the first of them with since when and with requests that show it."""
+    if max(len(problem.reference), len(problem.current)) > MAX_FOLLOWED_ROWS:
+        return suspects
     windows, frames = problem.windows(), (problem.reference, problem.current)
     told = []
     for suspect in suspects[:MAX_FOLLOWED]:

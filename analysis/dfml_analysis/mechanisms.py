@@ -5,8 +5,11 @@ A variable that is sometimes absent is asked twice: whether it is there (kind ``
 Variables of one step that are absent together are asked once whether they are there.
 """
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +26,8 @@ from dfml_analysis.windows import Windows
 MIN_ROWS = 3
 MIN_EFFECT_SD = 0.03
 """A shift under 3 % of a residual standard deviation is no change, however many rows say so."""
+THREADED_ROWS = 5000
+"""From so many rows of both windows numpy works long enough without the interpreter's lock for threads to help."""
 TIMES = frozenset({Kind.LATENCY, Kind.QUEUE})
 SHORTEST_MS = 1e-3
 """Shorter times, and waits of 0, count as this in logarithms: what is stamped has microseconds at best."""
@@ -62,19 +67,22 @@ def examine_mechanisms(windows: Windows) -> list[MechanismTest]:
     Constant variables are not listed, nothing in them can have changed; nor are waits, which are the machine's.
     """
     slowdown = machine_slowdown(_latencies(windows), windows.window)
-    found: list[MechanismTest] = []
     asked: set[tuple[str, bytes]] = set()
+    questions: list[Callable[[], list[MechanismTest]]] = []
     for name, variable in windows.variables.items():
         if variable.kind is Kind.QUEUE:
             continue
         parents = windows.parents(name)
         pattern = (variable.step, _pattern_of_absence(variable))
         if pattern not in asked:
-            found.extend(_state_tests(windows, variable, parents))
+            questions.append(partial(_state_tests, windows, variable, parents))
             asked.add(pattern)
         if variable.scale in {Scale.NUMERIC, Scale.DISCRETE}:
-            found.append(_value_test(windows, variable, parents, slowdown))
-    return found
+            questions.append(partial(_value_tests, windows, variable, parents, slowdown))
+    if windows.window.size < THREADED_ROWS:
+        return [test for question in questions for test in question()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [test for tests in pool.map(lambda question: question(), questions) for test in tests]
 
 
 def examine_beside(windows: Windows, test: MechanismTest, known: Sequence[MechanismTest]) -> MechanismTest:
@@ -104,12 +112,18 @@ def moved(windows: Windows, name: str) -> Evidence:
     return _conditional_test(variable, [], rows, windows.window).evidence
 
 
-def _state_tests(windows: Windows, variable: Variable, parents: Sequence[Variable]) -> Iterator[MechanismTest]:
+def _state_tests(windows: Windows, variable: Variable, parents: Sequence[Variable]) -> list[MechanismTest]:
     if np.ptp(variable.state) == 0:
-        return
+        return []
     kind = variable.kind if (variable.state == NOT_FINITE).any() else Kind.PRESENCE
     test = _conditional_test(_coded(variable), parents, _everywhere(windows, variable), windows.window)
-    yield replace(test, variable=variable, kind=kind, of_state=True)
+    return [replace(test, variable=variable, kind=kind, of_state=True)]
+
+
+def _value_tests(
+    windows: Windows, variable: Variable, parents: Sequence[Variable], slowdown: float
+) -> list[MechanismTest]:
+    return [_value_test(windows, variable, parents, slowdown)]
 
 
 def _everywhere(windows: Windows, variable: Variable) -> np.ndarray:

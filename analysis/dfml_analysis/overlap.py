@@ -16,6 +16,7 @@ MAX_STEPS = 25
 LONGEST_STEP = 5.0
 TOLERANCE = 1e-4
 """Newton's next error is the square of this."""
+MAX_CHEAP_STEPS = 15
 MAX_LOGIT = 30.0
 MIN_ROWS = 5
 """Fewer comparable rows than this a window, and the answer is that there is none."""
@@ -24,7 +25,7 @@ MET = 0.98
 FARTHEST_LOGIT = float(np.log(MET / (1.0 - MET)))
 """The same as log odds against the windows' share; rows beyond it carry no evidence."""
 WARM_ROWS = 2000
-"""More rows than twice this start from a fit to every n-th: the last steps alone need them all."""
+"""More rows than twice this take their curvature from every n-th."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,8 @@ def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
     coefficients[0] = np.log(share / (1.0 - share))
     if columns.shape[1] > 1:
         stride = window.size // WARM_ROWS
-        if stride > 1:
-            coefficients = _logistic(columns[::stride], window[::stride], coefficients)
-        coefficients = _logistic(columns, window, coefficients)
+        found = _from_a_part(columns, window, coefficients, stride) if stride > 1 else None
+        coefficients = _logistic(columns, window, coefficients) if found is None else found
     e = _probability(columns, coefficients)
     # One row at odds of a million to one would be a proof, if the odds of rows far out were known that well.
     odds = np.log(e / (1.0 - e)) - np.log(share / (1.0 - share))
@@ -109,9 +109,33 @@ def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
     return Overlap(e, window - e, weight, float(2.0 * weight.sum()), columns, np.asarray(np.linalg.inv(gram)))
 
 
-def _logistic(columns: Floats, window: Floats, coefficients: Floats) -> Floats:
+def _from_a_part(columns: Floats, window: Floats, coefficients: Floats, stride: int) -> Floats | None:
+    """Return the coefficients of all rows, by steps with the curvature of every n-th row; None if that does not do.
+
+    The gradient of all rows is cheap, their curvature is not, and that of a part hardly differs.
+    """
+    part = columns[::stride]
+    coefficients = _logistic(part, window[::stride], coefficients)
+    penalty = _penalty(columns)
+    e = _probability(part, coefficients)
+    curvature = _gram(part, e * (1.0 - e)) * (window.size / len(part)) + np.diag(penalty)
+    for _ in range(MAX_CHEAP_STEPS):
+        gradient = columns.T @ (window - _probability(columns, coefficients)) - penalty * coefficients
+        step = np.linalg.solve(curvature, gradient)
+        coefficients = coefficients + step * min(1.0, LONGEST_STEP / max(float(np.abs(step).max()), 1e-300))
+        if float(np.abs(step).max()) < TOLERANCE:
+            return coefficients
+    return None
+
+
+def _penalty(columns: Floats) -> Floats:
     penalty = np.full(columns.shape[1], RIDGE)
     penalty[0] = TINY
+    return penalty
+
+
+def _logistic(columns: Floats, window: Floats, coefficients: Floats) -> Floats:
+    penalty = _penalty(columns)
     for _ in range(MAX_STEPS):
         e = _probability(columns, coefficients)
         gradient = columns.T @ (window - e) - penalty * coefficients

@@ -164,3 +164,22 @@ def test_every_rendering_names_the_suspect(graph: nx.DiGraph) -> None:
     assert "y" in answer._repr_html_()  # noqa: SLF001
     labels = [label.get_text() for label in answer.plot().get_yticklabels()]
     assert "y (value)" in labels
+
+
+def test_a_million_rows_are_answered_from_some_of_them() -> None:
+    rng = np.random.default_rng(0)
+    windows = []
+    for offset in (0.0, 0.1):
+        x = rng.normal(size=1_000_000)
+        windows.append(pd.DataFrame({"x": x, "y": x + offset + rng.normal(size=x.size)}))
+    answer = localise(read_graph({"x": [], "y": ["x"]}), *windows, "y")
+    assert (answer.verdict, answer.top) == (Verdict.FAULT, "y")
+
+
+def test_long_windows_are_answered_as_short_ones_are_with_every_test_in_a_thread_of_its_own() -> None:
+    frames = [_frame(6000, 1), _frame(6000, 2)]
+    frames[1]["y"] += 1.0
+    frames[1]["z"] += 1.0
+    answer = localise(read_graph({"x": [], "y": ["x"], "z": ["x", "y"]}), *frames, "z")
+    assert [item.variable for item in answer.evidence] == ["x", "y", "z"]
+    assert "y" in answer.flagged

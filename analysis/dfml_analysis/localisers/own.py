@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from dfml_analysis.attribution import Attribution, attribute, reaches
 from dfml_analysis.distinct import distinct
@@ -17,6 +18,8 @@ from dfml_analysis.windows import Windows
 
 MIN_ROWS = 5
 """With fewer rows a window no test can reach the level, whatever the data."""
+MAX_ROWS = 50_000
+"""Of a window; of a longer one every k-th row is looked at: what 50,000 do not show is not worth the wait."""
 FULL_SCORE_DIGITS = 10.0
 """A p-value of 1e-10 has an evidence of 0.5; the score only orders and shades."""
 UNEXPLAINED = 0.5
@@ -41,6 +44,7 @@ class Own:
         """Return the changed mechanisms, most suspect first (see :class:`dfml_analysis.localisers.base.Localiser`)."""
         if are_few(len(problem.reference), len(problem.current)):
             return _rank_few_rows(problem)
+        problem = replace(problem, reference=_thinned(problem.reference), current=_thinned(problem.current))
         windows = problem.windows()
         if min(windows.n_rows) < MIN_ROWS:
             before, after = windows.n_rows
@@ -62,6 +66,11 @@ class Own:
         evidence = tuple(_evidence(test, float(p)) for test, p in zip(tests, adjusted, strict=True))
         alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
         return Ranking(_scored(suspects, tests), alarm, verdict, "; ".join(["ok", *limits]), evidence)
+
+
+def _thinned(window: pd.DataFrame) -> pd.DataFrame:
+    """Return every k-th row of a window that is longer than ``MAX_ROWS``."""
+    return window.iloc[:: -(-len(window) // MAX_ROWS)] if len(window) > MAX_ROWS else window
 
 
 def _rank_few_rows(problem: Problem) -> Ranking:
