@@ -18,6 +18,7 @@
     └── LogError                     the log (SQLite or Kafka) failed
         ├── LogUnavailableError      it may work later (locked, broker down, disk full)
         ├── LogReadOnlyError
+        ├── ForbiddenError           the user lacks a right on a topic, group or transaction of the log
         ├── UnknownTopicError
         ├── RecordTooLargeError
         └── FencedError              the member lost its generation; what it held belongs to another now
@@ -89,6 +90,10 @@ class LogUnavailableError(LogError):
 
 class LogReadOnlyError(LogError):
     """The log's file or topic may be read but not written."""
+
+
+class ForbiddenError(LogError):
+    """The log's user may not do this; the text says on what, and which right is missing."""
 
 
 class UnknownTopicError(LogError):

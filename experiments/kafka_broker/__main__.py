@@ -42,7 +42,7 @@ def start(folder: Path, version: str) -> int:
         return 0
     shutil.rmtree(folder, ignore_errors=True)
     began = time.monotonic()
-    broker = Broker(folder, version=version)
+    broker = Broker(folder, version=version, stays=True)
     broker.start()
     _note(folder).write_text(json.dumps([broker.pid, broker.address]))
     sys.stderr.write(f"Apache Kafka {version} is ready after {time.monotonic() - began:.1f} s, process {broker.pid}\n")

@@ -49,6 +49,8 @@ class Broker:
         Opens a second way in, over TLS and with a password, where a user has only the rights that it was given.
     properties
         Properties of the broker, which win over the usual ones (``configuration.py``).
+    stays
+        Lets it run on when this process ends; else it is killed then, however this process ends.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class Broker:
         version: str = VERSION,
         security: Security | None = None,
         properties: Mapping[str, str] | None = None,
+        stays: bool = False,
     ) -> None:
         self._jars = fetch_jars(version)
         self._folder = folder.resolve()
@@ -70,7 +73,9 @@ class Broker:
         self._ports = free_ports()
         self._security = security
         self._settings = Configuration(self._folder, self._ports, security, properties or {}).write()
+        self._stays = stays
         self._process: subprocess.Popen[bytes] | None = None
+        self._watch: subprocess.Popen[bytes] | None = None
 
     @property
     def servers(self) -> str:
@@ -106,6 +111,8 @@ class Broker:
             # A session of its own: an interrupt at the terminal must not end it before its clients.
             command = self._java(self._classes(), "kafka.Kafka", str(self._settings))
             self._process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+        if not self._stays:
+            self._watch = _kill_after_us(self._process.pid)
         try:
             self._wait_until_ready(self._process)
         except BaseException:
@@ -122,7 +129,7 @@ class Broker:
             except subprocess.TimeoutExpired:
                 self.kill()
             else:
-                self._process = None
+                self._forget()
                 self._keep_classes()
 
     def kill(self) -> None:
@@ -130,7 +137,14 @@ class Broker:
         if self._process:
             self._process.kill()
             self._process.wait()
-            self._process = None
+            self._forget()
+
+    def _forget(self) -> None:
+        self._process = None
+        if self._watch:
+            self._watch.kill()
+            self._watch.communicate()
+            self._watch = None
 
     def suspend(self) -> None:
         """Let it hang: its connections stay open and nothing answers."""
@@ -217,3 +231,9 @@ class Broker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _kill_after_us(pid: int) -> "subprocess.Popen[bytes]":
+    """Start a process that kills another once this one is gone: then nobody holds the pipe open that it reads."""
+    command = ["sh", "-c", 'read _; kill -9 "$1"', "sh", str(pid)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)

@@ -1,5 +1,9 @@
 """A broker of one's own keeps its ports and data over a stop, a crash and a hang."""
 
+import os
+import select
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +13,15 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from experiments.kafka_broker import Broker, BrokerError, JarsError, fetch_jars
 from tests.conftest import KAFKA_VERSION
+
+STARTER = """
+import signal, sys
+from pathlib import Path
+from experiments.kafka_broker import Broker
+with Broker(Path(sys.argv[1]), version=sys.argv[2]) as broker:
+    print(broker.pid, flush=True)
+    signal.pause()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +77,17 @@ def test_a_broker_that_hangs_answers_nothing_until_it_goes_on(broker: Broker, ad
 def test_no_topic_is_made_unasked(broker: Broker) -> None:
     producer = Producer({"bootstrap.servers": broker.servers, "log_level": 0})
     assert producer.list_topics("unasked", timeout=10).topics["unasked"].error is not None
+
+
+def test_a_broker_does_not_outlive_who_started_it(kafka_jars: Path, tmp_path: Path) -> None:
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path), KAFKA_VERSION], stdout=subprocess.PIPE)
+    with starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        starter.kill()
+    end = os.pidfd_open(pid)
+    assert select.select([end], [], [], 30)[0], "the broker still runs"
+    os.close(end)
 
 
 def test_a_broker_that_ends_at_once_says_why(kafka_jars: Path, tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as KafkaPlace
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from dfml.errors import BadInputError, ConflictError, LogError, LogUnavailableError, UnknownTopicError
 from dfml.log.base import Cleanup, TopicConfig
 from dfml.log.kafka.client import Clients, Health
-from dfml.log.kafka.errors import LOGIN, LOOK_AT_LOGIN, translate, translated
+from dfml.log.kafka.errors import LOGIN, LOOK_AT_LOGIN, UNKNOWN, translate, translated
 from dfml.record import Position, TopicName, TopicPartition
 from dfml.settings.kafka import KafkaOptions
 
@@ -114,6 +114,8 @@ class Catalogue:
         ------
         UnknownTopicError
             If one does not.
+        ForbiddenError
+            If the user may do nothing with its topic.
         """
         if all(partition < self._known.get(topic, 0) for topic, partition in places):
             return
@@ -121,11 +123,19 @@ class Catalogue:
         for place in (TopicPartition(*place) for place in places):
             n_partitions = self._known.get(place.topic)
             if n_partitions is None:
-                msg = f"topic {place.topic!r} does not exist; create it first"
-                raise UnknownTopicError(msg)
+                raise self._missing(place.topic)
             if place.partition >= n_partitions:
                 msg = f"{place} does not exist: topic {place.topic!r} has {n_partitions} partition numbers, from 0"
                 raise UnknownTopicError(msg)
+
+    def _missing(self, topic: TopicName) -> LogError:
+        """Return why a topic is not listed: of one that the user may not see, only who asks by name is told."""
+        asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S)[topic]
+        try:
+            _result(asked.result, f"use topic {topic!r} (right: Describe, Read or Write)", *UNKNOWN)
+        except LogError as error:
+            return error
+        return UnknownTopicError(f"topic {topic!r} does not exist; create it first")
 
     def forget(self) -> None:
         """Ask anew at the next check: a topic turned out to be gone."""

@@ -88,10 +88,11 @@ class Health:
 
 
 class Clients:
-    """Makes the properties of a cluster's clients."""
+    """Makes the properties of a cluster's clients; ``scope`` begins the names of groups."""
 
-    def __init__(self, options: KafkaOptions, health: Health) -> None:
+    def __init__(self, options: KafkaOptions, health: Health, scope: str) -> None:
         self._options = options
+        self._scope = scope
         self._health = health
 
     def admin(self) -> Properties:
@@ -100,7 +101,7 @@ class Clients:
 
     def reader(self) -> Properties:
         """Return the properties of a consumer with partitions assigned by hand: only what was committed is read."""
-        return self._consumer("dfml-readers-never-commit") | {
+        return self._consumer(f"{self._scope}.readers-never-commit") | {
             "enable.partition.eof": True,
             "fetch.queue.backoff.ms": FETCH_BACKOFF_MS,
             "queued.max.messages.kbytes": QUEUED_KBYTES,
@@ -123,9 +124,11 @@ class Clients:
 
     def producer(self) -> Properties:
         """Return the properties of a producer whose records are on the log once, in order, however long it takes."""
-        return self._common() | {
-            "enable.idempotence": True,
+        return {
+            # Under load batches form by themselves; a user may have them wait and be larger.
             "linger.ms": 0,
+            **self._common(),
+            "enable.idempotence": True,
             "message.timeout.ms": 0,
             "message.max.bytes": self._options.max_record_bytes,
             "queue.buffering.max.messages": UNSENT_RECORDS,

@@ -1,11 +1,12 @@
 """Kafka's errors as ours, with what to do about them."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException
 
-from dfml.errors import FencedError, LogError, LogReadOnlyError, LogUnavailableError, UnknownTopicError
+from dfml.errors import FencedError, ForbiddenError, LogError, LogUnavailableError, SettingsError, UnknownTopicError
 
 UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 FENCED = frozenset(
@@ -52,12 +53,30 @@ def translate(error: KafkaError, doing: str) -> LogError:
     if code in FENCED:
         return FencedError(f"{said}; this member was replaced and may not commit, join again")
     if code in REFUSED:
-        return LogReadOnlyError(f"{said}; the cluster's administrator must grant the user that right (an ACL)")
+        return ForbiddenError(f"{said}; the cluster's administrator must grant the user that right (an ACL)")
     if code in LOGIN:
         return LogError(f"{said}; {LOOK_AT_LOGIN}")
     if code in PERMANENT:
         return LogError(said)
     return LogUnavailableError(said)
+
+
+@contextmanager
+def configured() -> Iterator[None]:
+    """Let what is wrong with a client's properties leave as an error of the settings.
+
+    Raises
+    ------
+    SettingsError
+        If the client library does not know a property, or not its value.
+    """
+    try:
+        yield
+    except KafkaException as error:
+        # The library quotes the value, which may be a secret that stands in the wrong place.
+        said = re.sub('Invalid value ".*" for', "Invalid value for", error.args[0].str())
+        msg = f"kafka: {said}; the properties are librdkafka's"
+        raise SettingsError(msg) from None
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class KafkaMembership(Membership):
             self._serve(POLL_S)
             if self._refused is not None:
                 self.close()
-                raise translate(self._refused, f"join group {self.group!r} (right: Read on the group)")
+                raise translate(self._refused, f"join group {self.group!r} (right: Read)")
         self._learn_generation()
 
     def _learn_generation(self) -> None:

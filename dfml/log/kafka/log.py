@@ -13,7 +13,7 @@ from dfml.errors import ConflictError, LogError, LogReadOnlyError
 from dfml.log.base import Cleanup, Commit, Log, Membership, Reader, Settled, TopicConfig
 from dfml.log.kafka.catalogue import ANSWER_S, Catalogue
 from dfml.log.kafka.client import Clients, Health, client_logger
-from dfml.log.kafka.errors import translated
+from dfml.log.kafka.errors import configured, translated
 from dfml.log.kafka.group import KafkaMembership, may_not_commit
 from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.reader import KafkaReader
@@ -40,7 +40,8 @@ class KafkaLog(Log):
     read_only : bool
         Never write, nor join a group.
     coordination : str
-        The first words of the topics that members share; the partition count comes behind.
+        The first words of the topics that members share (the partition count comes behind), and of the names of groups
+        and transactions.
     delivery : str
         How :meth:`send` writes: ``identity`` records first and their positions later, ``transactional`` as one.
     clock : Clock
@@ -52,6 +53,8 @@ class KafkaLog(Log):
         If no broker answers in some seconds.
     LogError
         If the brokers refuse the login.
+    SettingsError
+        If the client library does not know a property, or not its value.
     """
 
     def __init__(
@@ -69,8 +72,9 @@ class KafkaLog(Log):
         self._closed = False
         self._guard = threading.Lock()
         self._health = Health(f"kafka://{options.brokers}")
-        self._clients = Clients(options, self._health)
-        self._catalogue = Catalogue(self._clients, options, self._health)
+        self._clients = Clients(options, self._health, coordination)
+        with configured():
+            self._catalogue = Catalogue(self._clients, options, self._health)
         self._memberships: dict[str, KafkaMembership] = {}
         self._readers: weakref.WeakSet[KafkaReader] = weakref.WeakSet()
         self._askers: dict[str, Consumer] = {}
@@ -220,7 +224,7 @@ class KafkaLog(Log):
         places = [KafkaPlace(place.topic, place.partition) for place in partitions]
         if not places:
             return {}
-        with self._guard, translated(f"ask for the positions of group {group!r} (right: Read on the group)"):
+        with self._guard, translated(f"ask for the positions of group {self._id(group)!r} (right: Read)"):
             asker = self._askers.get(group)
             if asker is None:
                 asker = self._askers[group] = Consumer(self._clients.positions(self._id(group)), logger=client_logger)

@@ -115,7 +115,7 @@ class Transactions:
         if self._producer is None:
             properties = self._clients.transactional(self._name, int(TIMEOUT_S * 1000))
             producer = Producer(properties, logger=client_logger)
-            doing = f"begin transactions as {self._name!r} (right: Write on the transactional id)"
+            doing = f"begin transactions as {self._name!r} (right: Write)"
             with translated(doing):
                 producer.init_transactions(TIMEOUT_S)
             self._producer = producer
