@@ -171,7 +171,7 @@ def spell_since(onset: Onset) -> str:
     end = "" if onset.until is None else f", until {_until(onset)}"
     match onset.since:
         case Since.FROM_START:
-            by = "" if onset.latest == 0 else f" (95 %: by {high})"
+            by = "" if high in first else f" (95 %: by {high})"
             return f"the current window's start, {first}{by}{end}"
         case Since.BEFORE:
             return f"{first}{between}, within the reference: an earlier one would show it better{end}"
