@@ -1,12 +1,16 @@
 """Since when, and which requests."""
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from dfml_analysis.causal_graph import read_graph
+from dfml_analysis.evaluate.suites.recorded import recorded_cases
 from dfml_analysis.localise import localise
 from dfml_analysis.onset import Onset, Since
 from dfml_analysis.wording import spell_since
@@ -14,6 +18,9 @@ from dfml_analysis.wording import spell_since
 if TYPE_CHECKING:
     from dfml_analysis.localisation import Localisation, Suspect
 
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("DFML_SHARED_DATA", ROOT.parent / "shared" / "data")) / "causal-faults"
+CONDITIONS = {"scipipe break-count1", "scipipe break-count2", "seldon broken_app", "seldon broken_data"}
 N = 300
 STARTED_MS = 1_700_000_000_000
 GRAPH = {"x": [], "y": ["x"], "z": ["y"]}
@@ -137,3 +144,17 @@ def test_the_detailed_json_holds_all_of_it() -> None:
     assert suspect["pairs"][0]["guilty"].startswith("after-")
     assert len(suspect["attribution_interval"]) == 2
     assert {item["variable"] for item in told["evidence"]} == {"x", "y", "z"}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"the recorded study is not at {DATA}")
+def test_recorded_faults_that_begin_within_the_window_are_dated() -> None:
+    faults = [case for case in recorded_cases(DATA) if case.condition in CONDITIONS]
+    n_held, chosen = 0, faults[::5]
+    for case, other in zip(chosen, faults[1::5], strict=True):
+        problem = case.pose().problem
+        normal = other.pose().problem.reference
+        n_normal = len(normal) // 2
+        current = pd.concat([normal.iloc[:n_normal], problem.current], ignore_index=True)
+        onset = localise(problem.graph, problem.reference, current, problem.target).suspects[0].onset
+        n_held += onset is not None and onset.earliest <= n_normal <= onset.latest
+    assert n_held >= len(chosen) - 1

@@ -184,7 +184,8 @@ def _template() -> Template:
 
 def _tiles(localisation: Localisation, windows: Windows) -> list[Fact]:
     tiles = [Fact(name.capitalize(), value) for name, value in answers(localisation) if name != SHOW_ME]
-    tiles.append(Fact("Requests compared", f"{len(windows.reference):,} before, {len(windows.current):,} after"))
+    if not localisation.suspects:
+        tiles.append(Fact("Requests compared", f"{len(windows.reference):,} before, {len(windows.current):,} after"))
     target = localisation.target
     if target in windows.reference and target in windows.current:
         kind = _kind_of(target)
