@@ -36,7 +36,8 @@ class Course:
     Attributes
     ----------
     recovery_s
-        For each disturbance, how long it took until all requests that were open then had their answer.
+        For each disturbance, how long it took until all requests that were open then had their answer; the time that
+        the broker was away does not count.
     stuck
         For each disturbance that some of these were still open ``ANSWER_S`` later: which.
     unanswered
@@ -79,12 +80,12 @@ def run(house: House, load: Load, plan: Sequence[Disturbance], tell: Callable[[s
 
 def _disturb(house: House, load: Load, disturbance: Disturbance) -> tuple[float, frozenset[str]]:
     """Disturb and return how long the requests that were open took, and those that are still open."""
-    waiting, began_s = load.open(), time.monotonic()
-    house.disturb(disturbance)
+    waiting = load.open()
+    since_s = house.disturb(disturbance)
     load.wait_for(waiting, ANSWER_S)
     left = load.open() & waiting
-    until_s = time.monotonic() if left else max((load.answered_s[request] for request in waiting), default=began_s)
-    return until_s - began_s, left
+    until_s = time.monotonic() if left else max((load.answered_s[request] for request in waiting), default=since_s)
+    return max(until_s - since_s, 0.0), left
 
 
 def _wait_for_rest(log: Log, topics: Topics) -> bool:

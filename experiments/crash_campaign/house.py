@@ -71,21 +71,30 @@ class House:
             msg = f"{name} did not become ready within {READY_S:g} s; it said:\n{self._last_words(name)}"
             raise RuntimeError(msg)
 
-    def disturb(self, disturbance: Disturbance) -> None:
-        """Do what the disturbance says; when it returns the process is there again."""
+    def disturb(self, disturbance: Disturbance) -> float:
+        """Do what the disturbance says; when it returns the process is there again.
+
+        Returns from when on the parts could recover, on the monotonic clock: from the signal, but from a broker only
+        when it is back.
+        """
         self.note_deaths()
         if disturbance.target == BROKER:
             self._disturb_broker(disturbance.way)
-            return
-        process = self._running[disturbance.target]
-        if disturbance.way is Way.ZOMBIE:
+            return time.monotonic()
+        began_s = time.monotonic()
+        self._disturb_process(disturbance.target, disturbance.way)
+        return began_s
+
+    def _disturb_process(self, name: str, way: Way) -> None:
+        process = self._running[name]
+        if way is Way.ZOMBIE:
             process.send_signal(signal.SIGSTOP)
             time.sleep(PAUSE_S)
             process.send_signal(signal.SIGCONT)
             return
-        process.send_signal(signal.SIGKILL if disturbance.way is Way.KILL else signal.SIGTERM)
+        process.send_signal(signal.SIGKILL if way is Way.KILL else signal.SIGTERM)
         process.wait()
-        self._start(disturbance.target)
+        self._start(name)
 
     def _disturb_broker(self, way: Way) -> None:
         assert self._broker is not None
