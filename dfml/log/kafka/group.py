@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPlace
 
-from dfml.errors import FencedError, LogUnavailableError
+from dfml.errors import FencedError, LogError, LogUnavailableError
 from dfml.log.base import Membership
 from dfml.log.kafka.client import Clients, client_logger
 from dfml.log.kafka.errors import FENCED, REFUSED, UNKNOWN, translate
@@ -64,6 +64,7 @@ class KafkaMembership(Membership):
         self.group = group
         self._after_gain, self._before_release = handover
         self._owned: set[int] = set()
+        self._coming: set[int] = set()
         self._fenced = ""
         self._closed = False
         self._thread = threading.get_ident()
@@ -110,12 +111,33 @@ class KafkaMembership(Membership):
         return self._generation
 
     def poll(self) -> frozenset[int]:
-        """Show that the member lives and return the partition numbers it owns now."""
+        """Show that the member lives and return the partition numbers it owns now.
+
+        Raises
+        ------
+        FencedError
+            As the contract says.
+        LogError
+            If numbers that came cannot be taken up now; they are none of the member's until they can.
+        """
         self._check_alive()
         self._serve(0)
         self._check_alive()
         self._learn_generation()
+        if self._coming:
+            self._take_up()
         return frozenset(self._owned)
+
+    def _take_up(self) -> None:
+        """Make the numbers that came the member's own, or find out that it must be tried again at the next poll."""
+        coming = frozenset(self._coming)
+        self._owned |= coming
+        try:
+            self._after_gain(self, coming)
+        except LogError:
+            self._owned -= coming
+            raise
+        self._coming.clear()
 
     def keep_alive(self) -> None:
         """Show that the member lives while its own thread is busy with something long; others may call it in vain.
@@ -215,17 +237,21 @@ class KafkaMembership(Membership):
 
     def _assigned(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
         self._is_in = True
-        gained = frozenset(place.partition for place in places)
-        self._owned |= gained
-        self._after_gain(self, gained)
+        self._coming |= {place.partition for place in places}
 
     def _revoked(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
         lost = frozenset(place.partition for place in places)
-        self._before_release(self, lost)
+        try:
+            self._before_release(self, lost & self._owned)
+        except LogError as error:
+            # They go nevertheless: what was not committed is read again by their next owner.
+            client_logger.warning("partition numbers %s went uncommitted: %s", sorted(lost), error)
         self._owned -= lost
+        self._coming -= lost
 
     def _lost(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
         self._owned.clear()
+        self._coming.clear()
         if places:
             self._fenced = "was away too long"
 

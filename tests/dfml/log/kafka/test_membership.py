@@ -1,0 +1,64 @@
+"""What a member owns while the log that it is to take over from, or to leave in order, does not answer."""
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from dfml.errors import LogUnavailableError
+from dfml.log import TopicConfig
+from dfml.log.kafka import KafkaLog
+from dfml.log.kafka.client import Clients, Health
+from dfml.log.kafka.group import KafkaMembership
+from dfml.record import TopicName
+from dfml.settings import KafkaOptions
+from tests.dfml.log.backends import until
+
+Numbers = frozenset[int]
+
+
+def nothing(_member: KafkaMembership, _numbers: Numbers) -> None: ...
+
+
+def away(_member: KafkaMembership, _numbers: Numbers) -> None:
+    msg = "the log is away"
+    raise LogUnavailableError(msg)
+
+
+@pytest.fixture
+def join(kafka_address: str) -> Iterator[Callable[..., KafkaMembership]]:
+    """Join one group that shares four partition numbers."""
+    options = KafkaOptions(kafka_address.removeprefix("kafka://"))
+    group, members = f"g-{uuid4().hex[:8]}", []
+    with KafkaLog(options) as log:
+        log.create_topics([TopicConfig(TopicName(f"{group}.4"), 4)])
+
+        def enter(*handover: Callable[[KafkaMembership, Numbers], None]) -> KafkaMembership:
+            clients = Clients(options, Health(""))
+            members.append(KafkaMembership(clients, group, TopicName(f"{group}.4"), 6_000, handover))
+            return members[-1]
+
+        yield enter
+        for member in members:
+            member.close()
+
+
+def test_numbers_that_cannot_be_taken_up_are_none_of_the_members_until_they_can(join: Callable) -> None:
+    answers = [away, nothing]
+
+    def away_once(member: KafkaMembership, numbers: Numbers) -> None:
+        answers.pop(0)(member, numbers)
+
+    member = join(away_once, nothing)
+    with pytest.raises(LogUnavailableError, match="away"):
+        until(member.poll)
+    assert member.owned == frozenset()
+    assert member.poll() == {0, 1, 2, 3}
+
+
+def test_numbers_go_although_their_positions_cannot_be_committed(join: Callable) -> None:
+    old = join(nothing, away)
+    until(old.poll)
+    new = join(nothing, nothing)
+    until(lambda: len(old.poll()) == len(new.poll()) == 2)
+    assert old.owned | new.owned == {0, 1, 2, 3}
