@@ -9,6 +9,9 @@ from dfml_engine.worker import Worker
 
 READ_RECORDS = 500
 """How many records that others have read already are taken at once."""
+FLUSH_S = 2.0
+"""How long what this process sent itself is waited for: where it owned the same numbers before and lost them while the
+log was away, what it had sent then must be seen, or it is made again."""
 WAIT_S = 0.05
 """How long the reading of those waits for what is on the log, before it looks again."""
 
@@ -52,6 +55,8 @@ class Beginnings:
         LogError
             If the log does not tell now; what has not begun waits for the next call.
         """
+        if self._waiting:
+            self._log.flush(FLUSH_S)
         while self._waiting:
             worker, places = self._waiting[0]
             known = self._log.topics()

@@ -88,6 +88,7 @@ class EventLoop:
         self._wanted: dict[int, frozenset[TopicName]] = {}
         self._outcomes: list[Outcome] = []
         self._numbers = count()
+        self._left: dict[int, int] = {}
         self._waiter = ThreadPoolExecutor(1, "waiter")
         self._flush_due = False
         self._ticking: asyncio.Task[None] | None = None
@@ -218,6 +219,8 @@ class EventLoop:
         for worker in sharing:
             worker.release(handover.lost)
         self._beginnings.drop(lambda worker, place: bool(worker.group) and place.partition in handover.lost)
+        self._left |= {number: next(self._numbers) for number in handover.lost}
+        self._outcomes = self._without_lost(self._outcomes)
         for number, worker in enumerate(self._workers):
             wanted = self._wanted[number] if worker.group else NOTHING
             self._beginnings.add(worker, [TopicPartition(topic, each) for topic in wanted for each in handover.gained])
@@ -290,17 +293,30 @@ class EventLoop:
     def _fenced(self, outcomes: Sequence[Outcome]) -> None:
         """Give up what was made for partition numbers: others own them and make it themselves.
 
-        What belongs to no group, a status say, nobody else says.
+        What belongs to no group, a status say, nobody else says. What was sent before the numbers were lost says
+        nothing of those that came since.
         """
-        self.counts.fenced += 1
-        logger.warning("this process was away for too long: its partition numbers belong to others")
-        self._hand_over(self._share.lose())
+        if any(outcome.offsets for outcome in self._without_lost(outcomes)):
+            self.counts.fenced += 1
+            logger.warning("this process was away for too long: its partition numbers belong to others")
+            self._hand_over(self._share.lose())
         error = FencedError("the request's partition number was handed to another process; send it again")
         for outcome in outcomes:
             if outcome.refused is not None:
                 outcome.refused(error)
             elif not outcome.group:
                 self.submit(outcome)
+
+    def _without_lost(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Take out what was made for partition numbers that were lost since, and the outcomes that are empty then.
+
+        Written or committed later it would undo what the next owner has done meanwhile.
+        """
+        for outcome in outcomes if self._left else ():
+            lost = {number for number, at in self._left.items() if outcome.group and outcome.number < at}
+            if lost:
+                outcome.leave(lost)
+        return [outcome for outcome in outcomes if outcome]
 
     def _commits(self, outcomes: Sequence[Outcome]) -> list[Commit]:
         offsets: dict[str, dict[TopicPartition, int]] = {}
@@ -326,7 +342,7 @@ class EventLoop:
         for outcome in outcomes:
             if outcome.refused is not None:
                 outcome.refused(error)
-        self._outcomes += [outcome for outcome in outcomes if outcome.refused is None]
+        self._outcomes += self._without_lost([outcome for outcome in outcomes if outcome.refused is None])
         self._outcomes.sort(key=lambda outcome: outcome.number)
         if self._outcomes and not self._flush_due:
             self._flush_due = True

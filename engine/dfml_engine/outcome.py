@@ -1,6 +1,6 @@
 """What a worker gives back: records to append and positions to commit, as one unit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from dfml.errors import LogError
@@ -26,6 +26,11 @@ class Outcome:
     instead: Callable[[Append, LogError], Append] | None = None
     since_ms: int | None = None
     number: int = 0
+
+    def leave(self, partitions: Collection[int]) -> None:
+        """Leave what is written and committed at these partition numbers to others."""
+        self.appends = [append for append in self.appends if append.partition not in partitions]
+        self.offsets = {place: at for place, at in self.offsets.items() if place.partition not in partitions}
 
     def __bool__(self) -> bool:
         return bool(self.appends or self.offsets or self.written)
