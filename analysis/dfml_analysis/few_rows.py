@@ -55,9 +55,10 @@ class Scored:
     scores : array, shape (k,)
         Of each variable; 0 or more.
     p_values : array, shape (k,)
-        The chance of a score as high, of any variable, in a normal window.
+        The chance of a score as high, of any variable, in a normal window. For all but the first also of digits as
+        high: what lies upstream of a fault covers much that is surprising, and need not be so itself.
     digits : array, shape (k,)
-        The surprise alone.
+        Surprise and contrast alone.
     deviations : array, shape (k,)
         The deviation given the parents of the row that is furthest off.
     n_windows : int
@@ -100,18 +101,27 @@ def score_few_rows(windows: Windows, target: str) -> Scored:
         names.index(target) if target in names else None,
         tuple(found.values()),
     )
-    scores, digits = _score(here, normal, lots)
-    highest = _score(normal, normal, lots)[0].max(axis=1)
-    as_high = (highest[:, None] >= scores - 1e-9).sum(axis=0)
+    scores, told = (part[0] for part in _score(here, normal, lots))
+    usual_scores, usual_told = _score(normal, normal, lots)
+    p_values = _share_as_high(usual_scores, scores)
+    beside = np.arange(scores.size) != scores.argmax()
+    p_values[beside] = np.maximum(p_values, _share_as_high(usual_told, told))[beside]
     furthest = np.abs(here.given[0]).argmax(axis=0)
     return Scored(
         names=names,
-        scores=scores[0],
-        p_values=(1.0 + as_high) / (1.0 + highest.size),
-        digits=digits[0],
+        scores=scores,
+        p_values=p_values,
+        digits=told,
         deviations=here.given[0][furthest, np.arange(len(names))],
-        n_windows=highest.size,
+        n_windows=len(usual_scores),
     )
+
+
+def _share_as_high(usual: Floats, found: Floats) -> Floats:
+    """Return the share of normal windows, the found one among them, whose highest of any variable is as high."""
+    highest = np.sort(usual.max(axis=1))
+    as_high = highest.size - np.searchsorted(highest, found - 1e-9, side="left")
+    return np.asarray((1.0 + as_high) / (1.0 + highest.size))
 
 
 def decide_window(scored: Scored, graph: nx.DiGraph) -> Verdict:
@@ -182,7 +192,7 @@ def _of_the_largest(digits: Floats) -> Floats:
 
 
 def _score(cut: _Cut, normal: _Cut, lots: _Lots) -> tuple[Floats, Floats]:
-    """Return scores and digits, shape (w, k)."""
+    """Return scores, and surprise and contrast alone, shape (w, k)."""
     weight = _contrast_weight(cut, normal, lots.target)
     digits = (1.0 - weight) * np.maximum(cut.largest, _of_the_mean(cut.given, normal.given))
     if weight.any():
@@ -190,7 +200,7 @@ def _score(cut: _Cut, normal: _Cut, lots: _Lots) -> tuple[Floats, Floats]:
     told = digits * (1.0 - weight * (1.0 - _together(cut.alone, lots.target)))
     mass = told / (told + HALF_DIGITS)
     coverage = (mass @ lots.covers.T) / np.maximum(mass.sum(axis=1, keepdims=True), 1e-300)
-    return told * coverage * lots.reach, digits
+    return told * coverage * lots.reach, told
 
 
 def _of_the_mean(given: Floats, normal: Floats) -> Floats:
