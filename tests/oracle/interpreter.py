@@ -8,6 +8,7 @@ its clock was read and when it lost its memory.
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ class Join:
 
     arrived: dict[int, Name] = field(default_factory=dict)
     never: set[int] = field(default_factory=set)
-    opened: int | None = None
+    opened: float = inf
     ended: str = ""
 
 
@@ -54,8 +55,7 @@ class Interpreter:
         if what.now is None:
             self.forget(what.reader, what.partition)
         elif what.record is None:
-            close = self.close_windows if what.reader == "engine" else self.close_batches
-            close(what.now, what.partition)
+            (self.close_windows if what.reader == "engine" else self.close_batches)(what.now, what.partition)
         elif what.reader == "engine":
             self.take(what.record, what.now)
         elif (what.record, "model") not in self.settled:
@@ -63,8 +63,7 @@ class Interpreter:
 
     def forget(self, reader: str, number: int | None) -> None:
         if reader == "models":
-            kept = {key: batch for key, batch in self.batches.items() if not self.is_on(number, batch[1][0].request)}
-            self.batches = kept
+            self.batches = {k: b for k, b in self.batches.items() if not self.is_on(number, b[1][0].request)}
         else:
             joins = {key: join for key, join in self.joins.items() if join.ended or not self.is_on(number, key[1])}
             self.joins = defaultdict(Join, joins)
@@ -105,8 +104,7 @@ class Interpreter:
             if not settled:
                 late = UNMET | {"superseded"} if join.ended else frozenset()
                 self.drop(name, rule.id, slot, {"filtered"} | late, {f"{rule.slots[slot].text}.{t}" for t in missing})
-            if not is_of_loop:
-                join.never.add(slot)
+            join.never |= set() if is_of_loop else {slot}
             self.decide(rule, name.request, visit)
             return
         if settled:
@@ -114,7 +112,7 @@ class Interpreter:
         if is_of_loop and join.arrived.get(slot, name) != name and join.ended not in {"unmet", "failed"}:
             self.drop(name, rule.id, slot, {"superseded"} | UNMET)
             return
-        if join.opened is not None and stamp > join.opened + rule.window and not join.ended:
+        if stamp > join.opened + rule.window and not join.ended:
             self.decide(rule, name.request, visit, closed=True)
         if join.ended:
             parts = range(rule.n_data) if slot < rule.n_data else range(rule.n_data, len(rule.slots))
@@ -122,7 +120,7 @@ class Interpreter:
             reasons = UNMET | {"superseded"} if join.ended == "failed" else {"superseded"} if passed else UNMET
             self.drop(name, rule.id, slot, reasons)
             return
-        join.opened = stamp if join.opened is None else join.opened
+        join.opened = stamp if join.opened == inf else join.opened
         join.arrived[slot] = name
         self.decide(rule, name.request, visit)
 
@@ -135,8 +133,7 @@ class Interpreter:
             ancestor = older.pop()
             if (*ancestor[1:5], ancestor.visit) == (*rule.id, name.visit):
                 return name.visit + 1
-            own = {each for each in self.seen.parents.get(ancestor, ()) if each.request == name.request}
-            new = own - seen
+            new = {each for each in self.seen.parents.get(ancestor, ()) if each.request == name.request} - seen
             seen |= new
             older += new
         return name.visit
@@ -179,16 +176,13 @@ class Interpreter:
             return
         lost = {Source(rule_id.pipeline, rule_id.node, port) for port in (ports if rule_id.node else [rule_id.port])}
         for rule in self.rules[key]:
-            for slot, source in enumerate(rule.slots):
-                if source in lost:
-                    self.joins[rule.id, request, 0].never.add(slot)
-                    self.decide(rule, request, 0)
+            for slot in [slot for slot, source in enumerate(rule.slots) if source in lost]:
+                self.joins[rule.id, request, 0].never.add(slot)
+                self.decide(rule, request, 0)
 
     def fire(self, rule: Rule, request: str, visit: int, join: Join) -> None:
-        data = [slot for slot in join.arrived if slot < rule.n_data]
-        triggers = [slot for slot in join.arrived if slot >= rule.n_data]
-        data = data[:1] if rule.join == "any" else data
-        triggers = triggers[:1] if rule.triggers_join == "any" else triggers
+        data = [slot for slot in join.arrived if slot < rule.n_data][: 1 if rule.join == "any" else None]
+        triggers = [slot for slot in join.arrived if slot >= rule.n_data][: 1 if rule.triggers_join == "any" else None]
         used = [join.arrived[slot] for slot in data + triggers]
         join.ended = "fired"
         self.settled |= {(join.arrived[slot], rule.id, slot) for slot in data + triggers}
@@ -201,8 +195,7 @@ class Interpreter:
             if slot in data:
                 own = [(t, a) for t, a in self.seen.records[join.arrived[slot]] if wanted in {None, t}]
                 tensors += [(rule.renames.get((rule.slots[slot], t), t), a) for t, a in own]
-        names = [tensor for tensor, _ in tensors]
-        twice = len(set(names)) < len(names) and rule.id[2:] != ("", "outputs")
+        twice = len({tensor for tensor, _ in tensors}) < len(tensors) and rule.id[2:] != ("", "outputs")
         if twice or (rule.limit is not None and visit > rule.limit):
             join.ended = "failed"
             self.fail(Name(request, *rule.id[:3], "errors", visit), used)
@@ -219,8 +212,7 @@ class Interpreter:
     def close_windows(self, now: int, number: int | None = None) -> None:
         rules = {rule.id: rule for rules in self.rules.values() for rule in rules}
         here = [(join.opened, key) for key, join in self.joins.items() if self.is_on(number, key[1])]
-        open_joins = [(opened, key) for opened, key in here if opened is not None]
-        for opened, (rule_id, request, visit) in sorted(open_joins, key=lambda pair: pair[0]):
+        for opened, (rule_id, request, visit) in sorted(here, key=lambda pair: pair[0]):
             if opened + rules[rule_id].window <= now:
                 self.decide(rules[rule_id], request, visit, closed=True)
 
@@ -251,8 +243,7 @@ class Interpreter:
         return sum(len(self.seen.records[name][0][1]) for name in members)
 
     def close_batches(self, now: int, number: int | None = None) -> None:
-        due = [key for key, (until, _) in self.batches.items() if until <= now]
-        for key in [key for key in due if self.is_on(number, self.batches[key][1][0].request)]:
+        for key in [k for k, (end, of) in self.batches.items() if end <= now and self.is_on(number, of[0].request)]:
             self.call(self.batches.pop(key)[1])
 
     def call(self, members: Sequence[Name]) -> None:

@@ -23,6 +23,7 @@ FAULTS = {
     "restarts": RESTARTS,
     "delays": DELAYS,
     "handovers": (*HANDOVERS, *RESTARTS),
+    "all at once": (*COPIES, *RESTARTS, *DELAYS, *HANDOVERS),
 }
 
 
