@@ -211,7 +211,9 @@ def _stop_or_leave(stop: asyncio.Event) -> None:
 
 def _announcement(stack: "Stack") -> RunningStack:
     settings = stack.settings
-    lineage = str(settings.lineage_path) if settings.tap else ""
+    # On Kafka the store is the tap's own affair: a gateway that was not told of it names none.
+    is_known = settings.lineage is not None or settings.log.startswith(SQLITE_SCHEME)
+    lineage = str(settings.lineage_path) if settings.tap and is_known else ""
     place = (settings.prefix, settings.namespace)
     return RunningStack(os.getpid(), settings.log, stack.url, lineage, *place, wall_clock_ms())
 

@@ -73,6 +73,7 @@ class Tap:
         self._assigned: dict[TopicPartition, TopicConfig] = {}
         self._gone: set[TopicPartition] = set()
         self._polled: list[Record] = []
+        self._reached: dict[TopicPartition, int] = {}
         self._looked_s = float("-inf")
         self.n_records = self.n_lost = self.n_retries = 0
         self.problem = ""
@@ -142,6 +143,8 @@ class Tap:
     def discover(self) -> None:
         """Begin to read topics that are new, and stop reading those that are gone."""
         self._looked_s = time.monotonic()
+        # Further than the last record: behind it there may be what is none (Kafka's transaction markers).
+        self._reached = self._reader.positions()
         present = {
             TopicPartition(name, partition): config
             for name, config in self._log.topics().items()
@@ -159,8 +162,9 @@ class Tap:
             self._open(new, present)
 
     def positions(self) -> dict[TopicPartition, int]:
-        """Return the next offset of every topic partition that is read."""
-        return {each: self._next[each] for each in list(self._assigned)}
+        """Return how far every topic partition has been read, as of the last look for new topics."""
+        reached = self._reached
+        return {each: max(self._next[each], reached.get(each, 0)) for each in list(self._assigned)}
 
     def ends(self) -> dict[TopicPartition, int]:
         """Return the present end of every topic partition that is read."""

@@ -61,12 +61,13 @@ def main(
     kilobytes: Annotated[int, typer.Option(help="Size of a request's tensor.")] = 100,
     callers: Annotated[int, typer.Option(help="Callers that keep on sending.")] = 4,
     bound: Annotated[int, typer.Option(help="The settings max_outstanding_bytes and max_held_bytes, MiB.")] = 64,
+    log: Annotated[str, typer.Option(help="sqlite, a log in a temporary folder, or kafka://HOST:PORT.")] = "sqlite",
 ) -> None:
     """Stall a model under load, watch what each process holds, let the model go on, ask for every answer.
 
     Example: python -m experiments.backpressure --seconds 60 --kilobytes 100 --bound 64
     """
-    with TemporaryDirectory(prefix="dfml-backpressure-") as folder, _processes(Path(folder), bound) as house:
+    with TemporaryDirectory(prefix="dfml-backpressure-") as folder, _processes(Path(folder), bound, log) as house:
         load = Load(house.url, _body(kilobytes))
         began_mib = house.memory_mib()
         peaks_mib = _stall(load, house, seconds, callers)
@@ -104,12 +105,14 @@ class House:
 
 
 @contextmanager
-def _processes(folder: Path, bound_mib: int) -> Iterator[House]:
-    log = f"sqlite:///{folder / 'log.db'}"
-    with open_log(Settings(log=log)) as opened:
-        Control(opened, Topics()).load(load_files([HERE / "pipeline.yaml"]))
+def _processes(folder: Path, bound_mib: int, log: str) -> Iterator[House]:
+    url = f"sqlite:///{folder / 'log.db'}" if log == "sqlite" else log
+    namespace = f"backpressure-{os.getpid()}"
+    with open_log(Settings(log=url, namespace=namespace)) as opened:
+        Control(opened, Topics(namespace=namespace)).load(load_files([HERE / "pipeline.yaml"]))
     bound = str(bound_mib * MIB)
-    env = {**os.environ, "DFML_LOG": log, "DFML_REST_PORT": "0", "DFML_MODEL_TIMEOUT_MS": "86400000"}
+    env = {**os.environ, "DFML_LOG": url, "DFML_NAMESPACE": namespace, "DFML_REST_PORT": "0"}
+    env |= {"DFML_MODEL_TIMEOUT_MS": "86400000"}
     env |= {"DFML_MAX_OUTSTANDING_BYTES": bound, "DFML_MAX_HELD_BYTES": bound, GATE: str(folder / "gate")}
     house = House(folder, {})
     try:

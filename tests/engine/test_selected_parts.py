@@ -8,6 +8,7 @@ import pytest
 from dfml.errors import ConflictError
 from dfml.inference.codec import decode_tensors, encode_request
 from dfml.inference.oip_pb2 import InferResponse
+from dfml.operations.owners import Owner
 from dfml.record import TopicPartition
 from dfml.settings import Settings
 from dfml_engine.gateways.api import SubmitOptions
@@ -122,6 +123,14 @@ async def test_a_selection_that_meets_one_that_runs_does_not_start_and_says_whic
     second = Stack(settings, part=Part.ENGINE, selection=Selection(patterns))
     with pytest.raises(ConflictError, match=r"has selected a-\*.* would be done twice"):
         await second.start()
+
+
+async def test_selections_that_met_by_starting_at_the_same_time_are_told_of(begin, wait, caplog) -> None:
+    engine = await begin(Part.ENGINE, "a-*")
+    other = Owner("engine", "host-1", "host", 1, (), 0, ("a-chain",))
+    engine.log.append([other.to_append(engine.topics)])
+    await wait(lambda: "host-1 has selected a-chain" in caplog.text, timeout_s=20)
+    assert engine.parts.problems() == []
 
 
 async def test_processes_of_one_selection_share_its_partition_numbers(begin, wait) -> None:
