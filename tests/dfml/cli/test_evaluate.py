@@ -11,6 +11,9 @@ import pytest
 from dfml_analysis.evaluate.suites.recorded import SCIPIPE
 from dfml_analysis.localise import rank
 
+pytestmark = pytest.mark.timeout(180)
+"""Figures are drawn at the end of each run."""
+
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
