@@ -97,6 +97,9 @@ def run(
     models: Annotated[
         list[str] | None, typer.Option(help="Call these alone, names or patterns (model-gateway); may be repeated.")
     ] = None,
+    load: Annotated[
+        list[Path] | None, typer.Option(help="Document of pipelines that others run (tap); may be repeated.")
+    ] = None,
 ) -> None:
     """Run one part of the stack; start each in a process of its own, any number of times, in any order.
 
@@ -107,26 +110,29 @@ def run(
     Example: `dfml run engine --log sqlite:///claims.db --pipelines 'claims-*'`
     """
     settings = _with_absolute_log(read_settings(ctx, log=log, rest_port=rest_port, metrics_port=metrics_port))
-    patterns = _selected(part, pipelines, models)
+    patterns = _selected(part, pipelines, models, load)
     set_up_logs(settings.log_format, part.value, debug=ctx.obj.debug)
     if part is RunnablePart.TAP:
-        _become_tap(settings)
+        _become_tap(settings, load or [])
     import uvloop
 
     uvloop.run(_serve(settings, (), part.value, patterns))
 
 
-def _selected(part: RunnablePart, pipelines: list[str] | None, models: list[str] | None) -> tuple[str, ...]:
+def _selected(
+    part: RunnablePart, pipelines: list[str] | None, models: list[str] | None, load: list[Path] | None
+) -> tuple[str, ...]:
     """Return the names and patterns of what the part works on.
 
     Raises
     ------
     BadInputError
-        If they are given to a part that selects something else, or nothing.
+        If they, or documents, are given to a part that has no use for them.
     """
     for option, given, of in (
         ("--pipelines", pipelines, RunnablePart.ENGINE),
         ("--models", models, RunnablePart.MODEL_GATEWAY),
+        ("--load", load, RunnablePart.TAP),
     ):
         if given and part is not of:
             msg = f"{option} is for '{of.value}', got it for '{part.value}'"
@@ -134,7 +140,7 @@ def _selected(part: RunnablePart, pipelines: list[str] | None, models: list[str]
     return tuple(pipelines or models or ())
 
 
-def _become_tap(settings: Settings) -> None:
+def _become_tap(settings: Settings, documents: Sequence[Path]) -> None:
     """Go on as the tap, in this very process; it reads a log that is there, so an embedded one is made first."""
     from dfml.log import open_log
 
@@ -142,6 +148,7 @@ def _become_tap(settings: Settings) -> None:
         open_log(settings).close()
     settings = replace(settings, lineage=settings.lineage_path.absolute())
     command = [sys.executable, "-m", "dfml.lineage.tap"]
+    command += [part for document in documents for part in ("--load", str(document))]
     os.execve(sys.executable, command, {**os.environ, **to_environment(settings)})
 
 

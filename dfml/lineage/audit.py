@@ -14,6 +14,9 @@ fate             the record
 
 A record that several rules read needs its fate from each of them, where the store has seen the pipeline's document: one
 that a rule neither used nor dropped, nor failed on, is unaccounted although another rule used it.
+
+Records that name no parents, because another system wrote them, have the fate that their request's other records imply
+(:func:`dfml.lineage.foreign.infer_fates`), and the audit says that it was inferred.
 """
 
 from collections import Counter
@@ -25,7 +28,8 @@ import orjson
 
 from dfml.clock import wall_clock_ms
 from dfml.headers import DEADLINE
-from dfml.lineage.entry import Kind, unpack_headers
+from dfml.lineage.entry import Kind, Loss, unpack_headers
+from dfml.lineage.foreign import infer_fates
 from dfml.lineage.rules import PipelineRules, pipeline_rules
 from dfml.lineage.schema import OFFSET_BITS
 from dfml.lineage.store import LineageStore
@@ -81,6 +85,9 @@ class Audit:
         For ``dropped`` and ``failed`` the counts by reason.
     positions
         Of the unaccounted records, in order.
+    losses
+        What retention removed from the log before the tap read it, noticed in the window; of any pipeline, because
+        nobody knows what it was.
     """
 
     pipeline: str | None
@@ -89,6 +96,7 @@ class Audit:
     counts: Mapping[str, int]
     reasons: Mapping[str, Mapping[str, int]]
     positions: tuple[Position, ...]
+    losses: tuple[Loss, ...] = ()
 
     @property
     def n_records(self) -> int:
@@ -111,6 +119,7 @@ class Audit:
             "counts": dict(self.counts),
             "reasons": {fate: dict(reasons) for fate, reasons in self.reasons.items()},
             "positions": [str(position) for position in self.positions],
+            "lost": [{"first": str(loss.first), "n_records": loss.n_records} for loss in self.losses],
         }
 
     def render(self) -> "RenderableType":
@@ -144,20 +153,26 @@ def _audit(store: LineageStore, pipeline: str | None, bounds: tuple[int, int], n
     again = [number for (group,) in store.query(_AGAIN, window) for number in orjson.loads(group)[1:]]
     counts = Counter(dict.fromkeys(FATES, 0))
     counts["duplicate"] = len(again)
-    reasons: dict[str, dict[str, int]] = {}
+    reasons: dict[str, Counter[str]] = {}
     positions: list[Position] = []
     window["again"] = orjson.dumps(again).decode()
     window["half_read"] = store.query(_HALF_READ, {**window, "expected": _expected_readers(store, pipeline)})[0][0]
     for became, why, n_records, still_open in store.query(_COUNTED, window):
         if became is None:
+            inferred = infer_fates(store, [store.unpack(number) for number in orjson.loads(still_open)])
+            for fate, reason in inferred.values():
+                counts[fate] += 1
+                reasons.setdefault(fate, Counter())[reason] += 1
             fates = _judge_open(store, still_open, now_ms)
+            fates = {number: fate for number, fate in fates.items() if store.unpack(number) not in inferred}
             counts.update(fates.values())
             positions += [store.unpack(number) for number, fate in fates.items() if fate == "unaccounted"]
             continue
         counts[became] += n_records
         if why is not None:
-            reasons.setdefault(became, {})[why] = n_records
-    return Audit(pipeline, since_ms, until_ms, dict(counts), reasons, tuple(positions))
+            reasons.setdefault(became, Counter())[why] += n_records
+    losses = tuple(loss for loss in store.losses() if since_ms <= loss.noticed_ms < until_ms)
+    return Audit(pipeline, since_ms, until_ms, dict(counts), reasons, tuple(positions), losses)
 
 
 def _expected_readers(store: LineageStore, pipeline: str | None) -> str:

@@ -61,7 +61,8 @@ def render_audit(audit: Audit) -> RenderableType:
     lines = [Text(str(position)) for position in audit.positions[:_SHOWN_POSITIONS]]
     left = audit.unaccounted - len(lines)
     more = [Text(f"and {left} more", style="dim")] if left > 0 else []
-    return Group(table, verdict, *lines, *more)
+    lost = [Text(f"{loss.first} to {loss.end_offset - 1}: {loss.reason}", style="bold red") for loss in audit.losses]
+    return Group(table, verdict, *lines, *more, *lost)
 
 
 def _headline(said: dict[str, Any]) -> str:

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from dfml.clock import Clock, wall_clock_ms
-from dfml.errors import DfmlError, LogUnavailableError, UnknownTopicError
+from dfml.errors import ConflictError, DfmlError, LogUnavailableError, UnknownTopicError
 from dfml.lineage.entry import Loss
 from dfml.lineage.rows import Kept
 from dfml.lineage.store import LineageStore
@@ -32,6 +33,9 @@ from dfml.operations.pages import PagesServer
 from dfml.record import Position, Record, TopicPartition
 from dfml.settings import Settings, load_settings
 from dfml.topics import Topics
+
+if TYPE_CHECKING:
+    from dfml.spec.schema import AnyResource
 
 _logger = logging.getLogger(__name__)
 
@@ -256,6 +260,14 @@ class _Batch:
     next: dict[TopicPartition, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a tap is given beside its settings: what it keeps, and documents of pipelines that others run."""
+
+    kept: Kept
+    resources: Sequence["AnyResource"] = ()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a tap until SIGTERM (then what is there is read first) or until its parent dies; return the exit code."""
     options = _parser().parse_args(arguments)
@@ -265,11 +277,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     watch = TapWatch()
     try:
         settings = _settings(options)
+        resources = _documents(options.load)
         set_up_logs(settings.log_format, PART)
         server = PagesServer(watch.pages, settings.metrics_host, settings.metrics_port)
         topics = Topics(settings.prefix, settings.namespace)
         announcing = keep_announced(lambda: open_log(settings), topics, server.url, stop)
-        _serve_until(settings, kept, stop, watch, server.url)
+        _serve_until(settings, Given(kept, resources), stop, watch, server.url)
         announcing.join(_LEAVE_S)
         server.close()
     except DfmlError as error:
@@ -284,21 +297,31 @@ def _settings(options: argparse.Namespace) -> Settings:
     return load_settings(None, os.environ, {name: getattr(options, name) for name in names})
 
 
-def _serve_until(settings: Settings, kept: Kept, stop: Event, watch: TapWatch, url: str) -> None:
+def _documents(files: Sequence[Path]) -> Sequence["AnyResource"]:
+    if not files:
+        return ()
+    # Imported here: only the tap of a foreign installation is given documents.
+    from dfml.spec import load_files  # noqa: PLC0415
+
+    return load_files(list(files))
+
+
+def _serve_until(settings: Settings, given: Given, stop: Event, watch: TapWatch, url: str) -> None:
     wait_s = _RETRY_S[0]
-    while not _serve(settings, kept, stop, watch, url):
+    while not _serve(settings, given, stop, watch, url):
         stop.wait(wait_s)
         wait_s = min(2 * wait_s, _RETRY_S[1])
 
 
-def _serve(settings: Settings, kept: Kept, stop: Event, watch: TapWatch, url: str) -> bool:
+def _serve(settings: Settings, given: Given, stop: Event, watch: TapWatch, url: str) -> bool:
     """Open log and store, say so on stdout, and tap until ``stop``; return False where opening may work later."""
     topics = Topics(settings.prefix, settings.namespace)
     try:
         with (
             open_log(settings, read_only=True) as log,
-            LineageStore(settings.lineage_path, topics=topics, kept=kept) as store,
+            LineageStore(settings.lineage_path, topics=topics, kept=given.kept) as store,
         ):
+            _keep(given.resources, log, store, topics)
             tap = Tap(log, store, topics)
             watch.tap = tap
             sys.stdout.write(f"ready tap {url}\n")
@@ -310,6 +333,19 @@ def _serve(settings: Settings, kept: Kept, stop: Event, watch: TapWatch, url: st
         watch.waits_for = str(error)
         return stop.is_set()
     return True
+
+
+def _keep(resources: Sequence["AnyResource"], log: Log, store: LineageStore, topics: Topics) -> None:
+    if not resources:
+        return
+    if topics.specs in log.topics():
+        msg = (
+            f"--load is for pipelines that others run, but topic '{topics.specs}' is there: load them with 'dfml load'"
+        )
+        raise ConflictError(msg)
+    from dfml.lineage.documents import keep_documents  # noqa: PLC0415
+
+    keep_documents(store, topics, resources, wall_clock_ms())
 
 
 def _listen(stop: Event, parent_pid: int | None) -> None:
@@ -346,6 +382,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--namespace", help="second word of the topics (DFML_NAMESPACE)")
     parser.add_argument("--metrics-port", type=int, help="port of health and metrics (DFML_METRICS_PORT)")
     parser.add_argument("--parent-pid", type=int, help="end when this process, which started the tap, is gone")
+    parser.add_argument(
+        "--load", type=Path, action="append", default=[], metavar="FILE", help="a document of pipelines that others run"
+    )
     parser.add_argument("--payload-limit", type=int, metavar="BYTES", help="keep no payload longer than this")
     parser.add_argument(
         "--payload-share", type=float, default=1.0, metavar="0..1", help="keep the payloads of this share of requests"

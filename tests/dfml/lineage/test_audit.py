@@ -7,12 +7,20 @@ from rich.console import Console
 
 from dfml import headers as h
 from dfml.lineage.audit import audit
+from dfml.lineage.entry import Loss
+from dfml.record import Position
 
 LATER_MS = 2**50
 
 
 def counts(found):
     return {fate: n for fate, n in found.counts.items() if n}
+
+
+def rendered(found):
+    console = Console(file=io.StringIO(), width=120)
+    console.print(found.render())
+    return console.file.getvalue()
 
 
 def test_answered_requests_leave_nothing_unaccounted(pen, store, tap_all):
@@ -31,6 +39,15 @@ def test_a_planted_record_that_nothing_was_made_of_is_named(pen, store, tap_all)
     found = audit(store, "claims", now_ms=LATER_MS)
     assert found.unaccounted == 1
     assert found.positions == (lost,)
+
+
+def test_what_the_log_removed_before_the_tap_read_it_is_named(store, topics):
+    first = Position(topics.pipeline_inputs("claims"), 0, 3)
+    store.write([], [Loss(first, 7, 1_000, "removed from the log by retention before the tap read it")])
+    found = audit(store, now_ms=LATER_MS)
+    assert found.to_dict()["lost"] == [{"first": str(first), "n_records": 4}]
+    assert f"{first} to 6: removed from the log by retention" in " ".join(rendered(found).split())
+    assert audit(store, until_ms=1_000, now_ms=LATER_MS).losses == ()
 
 
 def test_a_dropped_record_is_counted_under_its_reason(pen, store, tap_all):
