@@ -171,7 +171,7 @@ class Localisation:
             names = ", ".join(suspect.variable for suspect in self.suspects[:3])
             what = f"weak evidence against {names}" if names else self.status.removeprefix("ok; ")
         else:
-            what = _describe(self.suspects, self.verdict)
+            what = _describe(self.accused or self.suspects[:1], self.verdict)
         return SENTENCES[self.verdict].format(what=what)
 
     @property
@@ -183,13 +183,17 @@ class Localisation:
         return ordered[0].variable if ordered else None
 
     @property
-    def flagged(self) -> frozenset[str]:
-        """The variables that the verdict accuses; empty without one. A method that only ranks accuses its first."""
+    def accused(self) -> tuple[Suspect, ...]:
+        """The suspects that the verdict accuses; none without one. A method that only ranks accuses its first."""
         if self.verdict not in {Verdict.FAULT, Verdict.INPUT_SHIFT}:
-            return frozenset()
+            return ()
         first = self.suspects[:1] if self.suspects and math.isnan(self.suspects[0].p_value) else ()
-        tested = [item for item in self.suspects if item.p_value <= FLAG_LEVEL]
-        return frozenset(suspect.variable for suspect in (*first, *tested))
+        return (*first, *(item for item in self.suspects if item.p_value <= FLAG_LEVEL))
+
+    @property
+    def flagged(self) -> frozenset[str]:
+        """The variables that the verdict accuses."""
+        return frozenset(suspect.variable for suspect in self.accused)
 
     def on_log(self, log: str, lineage: str = "") -> "Localisation":
         """Return the same, its command naming log and lineage store: for whoever runs it where no stack or several run.

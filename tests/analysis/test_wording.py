@@ -8,6 +8,7 @@ from rich.console import Console
 
 from dfml_analysis.columns import Kind
 from dfml_analysis.localisation import Localisation, Summary, Suspect
+from dfml_analysis.report.words import spell_headline
 from dfml_analysis.verdict import Verdict
 from dfml_analysis.wording import spell_certainty, spell_unit
 
@@ -58,6 +59,15 @@ def test_further_suspects_are_named_and_the_rest_counted() -> None:
     others = [_suspect(f"step{n}.outputs.x", Kind.VALUE, _always(0.0), _always(1.0)) for n in range(5)]
     found = Localisation(Verdict.FAULT, (CASES[next(iter(CASES))], *others), "dfml", 0, 0.1)
     assert found.sentence.endswith("Also suspect: `x` of step0, `x` of step1, `x` of step2 and 2 more.")
+
+
+def test_suspects_that_are_only_ranked_are_not_accused() -> None:
+    first = CASES[next(iter(CASES))]
+    ranked = replace(_suspect("step1.outputs.x", Kind.VALUE, _always(0.0), _always(1.0)), p_value=1.0)
+    found = Localisation(Verdict.FAULT, (first, ranked), "dfml", 0, 0.1)
+    assert "Also suspect" not in found.sentence
+    assert found.accused == (first,)
+    assert spell_headline(found) == "classifier behaves differently."
 
 
 def test_long_names_stay_readable_in_eighty_columns() -> None:

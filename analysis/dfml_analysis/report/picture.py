@@ -40,9 +40,11 @@ def localisation_svg(localisation: Localisation, graph: "PipelineGraph | nx.DiGr
 
 
 def suspect_tone(localisation: Localisation, suspect: Suspect) -> Tone:
-    """Return the colour of a suspect: a changed input is no fault, and undecided accuses nobody."""
+    """Return the colour of a suspect: a changed input is no fault, and who is only ranked is not accused."""
     if localisation.verdict is Verdict.UNDECIDED:
         return Tone.WARN
+    if suspect not in localisation.accused:
+        return Tone.PLAIN
     return Tone.SHIFT if suspect.kind is Kind.INPUT else TONES[localisation.verdict]
 
 

@@ -76,13 +76,13 @@ def spell_headline(localisation: Localisation) -> str:
         return f"{localisation.suspects[0].variable} is the most suspect of {len(localisation.suspects)} variables."
     match localisation.verdict:
         case Verdict.FAULT:
-            guilty = [each for each in localisation.suspects if each.kind is not Kind.INPUT]
+            guilty = [each for each in localisation.accused if each.kind is not Kind.INPUT]
             steps = list(dict.fromkeys(each.step for each in guilty))
             kinds = {each.kind for each in guilty}
             one, several = DEEDS.get(kinds.pop(), OTHER_DEED) if len(kinds) == 1 else OTHER_DEED
             return f"{_listed(steps)} {one if len(steps) == 1 else several}."
         case Verdict.INPUT_SHIFT:
-            inputs = list(dict.fromkeys(each.variable for each in localisation.suspects))
+            inputs = list(dict.fromkeys(each.variable for each in localisation.accused))
             return f"The input changed: {_listed(inputs)}. No step behaves differently."
         case Verdict.NO_CHANGE:
             return "Nothing changed between the two windows."
