@@ -119,10 +119,16 @@ class Proof:
     @property
     def clean(self) -> bool:
         """Whether nothing was lost, doubled or unaccounted, nobody was told anything wrong, and nothing hangs."""
-        wrong = (self.load.wrong, self.course.unanswered, self.course.stuck, self.house.deaths)
+        wrong = (
+            self.load.wrong,
+            self.course.unanswered,
+            self.course.stuck,
+            self.course.needed,
+            self.house.deaths,
+        )
         open_records = self.audit.unaccounted + self.audit.counts["pending"]
         copies = 0 if self.may_copy else self.finding.copies + self.finding.entered_again
-        return self.finding.clean and self.course.at_rest and not any(wrong) and not open_records and not copies
+        return self.finding.clean and not any(wrong) and not open_records and not copies
 
     def rows(self) -> dict[str, object]:
         """Return the measures by name."""
@@ -162,7 +168,7 @@ class Proof:
             "hung": self.course.stuck,
             "never answered": sorted(self.course.unanswered),
             "died": self.house.deaths,
-            "not at rest": () if self.course.at_rest else ("records are held or unread",),
+            "still needed": self.course.needed,
         }.items():
             for item in list(items)[:10]:
                 errors.print(f"{what}: {item}", markup=False)

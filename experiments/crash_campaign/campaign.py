@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from dfml.clock import wall_clock_ms
 from dfml.lineage.audit import Audit, audit
@@ -24,6 +25,7 @@ ANSWER_S = 90.0
 """Longer than anything that is known to pass by itself: what is not answered by then hangs."""
 REST_S = 60.0
 LOOK_AGAIN_S = 0.1
+SHOWN = 10
 READERS = {("model", "inputs"): "model-gateway", ("model", "outputs"): "engine", ("pipeline", "inputs"): "engine"}
 """Whose positions tell that the records of a topic have their fate."""
 HOUR_MS = 3_600_000
@@ -42,14 +44,14 @@ class Course:
         For each disturbance that some of these were still open ``ANSWER_S`` later: which.
     unanswered
         Requests that were not answered in ``ANSWER_S`` seconds at the end.
-    at_rest
-        Whether engine and model gateway needed no record any more at the end.
+    needed
+        Some of the records that engine and model gateway still needed at the end; they should need none.
     """
 
     recovery_s: tuple[float, ...]
     stuck: tuple[str, ...]
     unanswered: frozenset[str]
-    at_rest: bool
+    needed: tuple[str, ...]
 
 
 def run(house: House, load: Load, plan: Sequence[Disturbance], tell: Callable[[str], None]) -> Course:
@@ -74,8 +76,8 @@ def run(house: House, load: Load, plan: Sequence[Disturbance], tell: Callable[[s
             stuck.append(f"{what}: {sorted(left)} were not answered within {ANSWER_S:g} s")
     unanswered = load.stop(ANSWER_S)
     with open_log(house.settings, read_only=True) as log:
-        at_rest = _wait_for_rest(log, topics)
-    return Course(tuple(recovery_s), tuple(stuck), unanswered, at_rest)
+        needed = _wait_for_rest(log, topics)
+    return Course(tuple(recovery_s), tuple(stuck), unanswered, needed)
 
 
 def _disturb(house: House, load: Load, disturbance: Disturbance) -> tuple[float, frozenset[str]]:
@@ -88,17 +90,15 @@ def _disturb(house: House, load: Load, disturbance: Disturbance) -> tuple[float,
     return max(until_s - since_s, 0.0), left
 
 
-def _wait_for_rest(log: Log, topics: Topics) -> bool:
-    """Wait until engine and model gateway need no record any more; return whether it came to that."""
+def _wait_for_rest(log: Log, topics: Topics) -> tuple[str, ...]:
+    """Wait until engine and model gateway need no record any more; return some of those that they still do."""
     until_s = time.monotonic() + REST_S
-    while not _is_at_rest(log, topics):
-        if time.monotonic() > until_s:
-            return False
+    while (needed := _needed(log, topics)) and time.monotonic() < until_s:
         time.sleep(LOOK_AGAIN_S)
-    return True
+    return needed
 
 
-def _is_at_rest(log: Log, topics: Topics) -> bool:
+def _needed(log: Log, topics: Topics) -> tuple[str, ...]:
     starts: dict[TopicPartition, int] = {}
     for name, config in log.topics().items():
         ref = topics.parse(name)
@@ -107,7 +107,7 @@ def _is_at_rest(log: Log, topics: Topics) -> bool:
             places = [TopicPartition(name, number) for number in range(config.partitions)]
             starts |= log.beginning(places) | log.committed(group, places)
     # Offsets do not tell: a transaction's marker has one too.
-    return next(read_range(log, starts), None) is None
+    return tuple(str(record.position) for record in islice(read_range(log, starts), SHOWN))
 
 
 def account(settings: Settings) -> Audit:

@@ -160,7 +160,8 @@ class KafkaLog(Log):
         if self._sender is None:
             limit_bytes = self._options.max_record_bytes
             if self._delivery == "transactional":
-                self._sender = TransactionalSender(self._open_transactions, self._positions, limit_bytes)
+                nameless = f"{self._coordination}.{secrets.token_hex(8)}"
+                self._sender = TransactionalSender(self._open_transactions, self._positions, limit_bytes, nameless)
             else:
                 self._sender = Sender(self._clients, self._encoding, self._positions, limit_bytes)
         return self._sender

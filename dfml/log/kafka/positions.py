@@ -42,6 +42,14 @@ class PendingPositions:
         for commit in commits:
             self._moved.setdefault(commit.member, {}).update(commit.offsets)
 
+    def note(self, commits: Sequence[Commit]) -> None:
+        """Take note of positions that a transaction has committed: they are behind all that were taken before."""
+        for commit in commits:
+            self._committed.setdefault(commit.member, {}).update(commit.offsets)
+            moved = self._moved.get(commit.member, {})
+            for place in commit.offsets:
+                moved.pop(place, None)
+
     def commit_due(self) -> None:
         """Commit without waiting, when it is time."""
         now_s = self._clock()

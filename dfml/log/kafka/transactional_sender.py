@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dfml.errors import LogError, LogUnavailableError
 from dfml.log.base import Commit, Settled
@@ -27,6 +28,14 @@ class _Unit:
     settled: Settled
 
 
+class _Done(NamedTuple):
+    """What became of a unit, and whether its positions were committed with others' results."""
+
+    unit: _Unit
+    error: LogError | None
+    in_transaction: bool = False
+
+
 class TransactionalSender:
     """Units on their way through one transaction after another; all but the thread is called on the loop's thread.
 
@@ -42,18 +51,25 @@ class TransactionalSender:
         Takes the positions of units without records.
     max_record_bytes : int
         Larger records are refused before they are sent.
+    nameless : str
+        The name of a process that owns no number: it has no results to write, but says that it is there.
     """
 
     def __init__(
-        self, open_transactions: Callable[[str], Transactions], positions: PendingPositions, max_record_bytes: int
+        self,
+        open_transactions: Callable[[str], Transactions],
+        positions: PendingPositions,
+        max_record_bytes: int,
+        nameless: str,
     ) -> None:
         self._open = open_transactions
         self._positions = positions
         self._max_record_bytes = max_record_bytes
         self._transactions: Transactions | None = None
         self._name = ""
+        self._nameless = nameless
         self._waiting: deque[_Unit] = deque()
-        self._done: deque[tuple[_Unit, LogError | None]] = deque()
+        self._done: deque[_Done] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self.n_unsettled = 0
@@ -101,10 +117,12 @@ class TransactionalSender:
     def pump(self) -> None:
         """Settle what the thread has written."""
         while self._done:
-            unit, error = self._done.popleft()
+            unit, error, in_transaction = self._done.popleft()
             self._n_units -= 1
             self.n_unsettled -= len(unit.appends)
-            if error is None and not unit.appends:
+            if in_transaction:
+                self._positions.note(unit.commits)
+            elif error is None:
                 self._positions.take(unit.commits)
             unit.settled((), error)
         self._positions.commit_due()
@@ -131,8 +149,9 @@ class TransactionalSender:
                     return
                 units = self._take_some()
             error = self._write(units)
+            written = error is None and any(unit.appends for unit in units)
             with self._changed:
-                self._done.extend((unit, error) for unit in units)
+                self._done.extend(_Done(unit, error, written) for unit in units)
                 if error is not None:
                     self._refuse_waiting(error)
                 self._changed.notify_all()
@@ -158,16 +177,13 @@ class TransactionalSender:
     def _current(self) -> Transactions:
         with self._changed:
             if self._transactions is None:
-                if not self._name:
-                    msg = "this process owns no partition number: it may not write results"
-                    raise LogUnavailableError(msg)
-                self._transactions = self._open(self._name)
+                self._transactions = self._open(self._name or self._nameless)
             return self._transactions
 
     def _refuse_waiting(self, error: LogError) -> None:
         """Refuse what was sent behind a failure, so that it is sent again in order."""
         behind = LogUnavailableError(f"sent behind what failed: {error}")
-        self._done.extend((unit, behind) for unit in self._waiting)
+        self._done.extend(_Done(unit, behind) for unit in self._waiting)
         self._waiting.clear()
 
     def close(self) -> None:

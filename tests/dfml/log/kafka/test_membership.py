@@ -34,7 +34,7 @@ def join(kafka_address: str) -> Iterator[Callable[..., KafkaMembership]]:
         log.create_topics([TopicConfig(TopicName(f"{group}.4"), 4)])
 
         def enter(*handover: Callable[[KafkaMembership, Numbers], None]) -> KafkaMembership:
-            clients = Clients(options, Health(""))
+            clients = Clients(options, Health(""), group)
             members.append(KafkaMembership(clients, group, TopicName(f"{group}.4"), 6_000, handover))
             return members[-1]
 

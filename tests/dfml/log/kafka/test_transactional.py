@@ -1,0 +1,46 @@
+"""Transactional sending: who owns no partition number still says that it is there, and positions never go back."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from dfml.log import Commit, TopicConfig, open_log
+from dfml.log.kafka import KafkaLog
+from dfml.record import Append, TopicName, TopicPartition
+from dfml.settings import Settings
+from tests.dfml.log.backends import until
+
+TOPIC = TopicName(f"transactional-{uuid4().hex[:8]}")
+PLACE = TopicPartition(TOPIC, 0)
+RECORD = Append(TOPIC, 0, b"k", b"v")
+
+
+@pytest.fixture
+def log(kafka_address: str) -> Iterator[KafkaLog]:
+    settings = Settings(log=kafka_address, prefix=f"t-{uuid4().hex[:8]}", delivery="transactional")
+    with open_log(settings) as opened:
+        opened.create_topics([TopicConfig(TOPIC)])
+        yield opened
+
+
+def test_who_owns_no_partition_number_may_write_what_commits_nothing(log: KafkaLog) -> None:
+    told = []
+    log.send([RECORD], [], lambda _records, error: told.append(error))
+    log.flush(30.0)
+    assert told == [None]
+
+
+def test_a_position_that_came_first_alone_is_not_committed_after_later_ones(log: KafkaLog) -> None:
+    member = log.join("g", 1)
+    until(member.poll)
+
+    def send(offset: int, *appends: Append) -> None:
+        commit = Commit("g", {PLACE: offset}, member.member, member.generation)
+        log.send(appends, [commit], lambda _records, _error: None)
+
+    send(1)
+    send(2, RECORD)
+    until(lambda: (member.poll(), log.pump(), log.committed("g", [PLACE]) == {PLACE: 2})[-1])
+    log.flush(30.0)
+    assert log.committed("g", [PLACE]) == {PLACE: 2}
