@@ -1,13 +1,16 @@
 """The partition numbers of a process: gained, lost, and given up while the log is away."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from dfml.errors import FencedError
+from dfml.errors import FencedError, LogUnavailableError
 from dfml.log import TopicConfig
 from dfml.log.sqlite import SqliteLog
-from dfml.record import TopicName, TopicPartition
+from dfml.record import Append, TopicName, TopicPartition
+from dfml_engine.loop import EventLoop
+from dfml_engine.outcome import Outcome
 from dfml_engine.share import Handover, MembersShare
 
 TOPIC = TopicName("t")
@@ -41,3 +44,50 @@ def test_a_member_that_lost_its_share_commits_nothing(log: SqliteLog):
     share.lose()
     with pytest.raises(FencedError, match="may not commit"):
         log.append([], [share.commit("g", {TopicPartition(TOPIC, 0): 1})])
+
+
+@dataclass
+class Idle:
+    """A worker of a group that reads a topic and does nothing about it."""
+
+    group: str = "g"
+    inherits: str = "g"
+
+    def topics(self, names=frozenset({TOPIC})):
+        return names
+
+    def paused(self, none=frozenset()):
+        return none
+
+    def resume(self, log, starts): ...
+
+    def release(self, partitions): ...
+
+    def handle(self, batch):
+        return Outcome(self.group)
+
+    def tick(self, now_ms):
+        return Outcome(self.group)
+
+    def wake_ms(self):
+        return None
+
+
+async def test_what_the_log_refused_is_left_to_the_next_owner_of_its_partition_number(tmp_path, monkeypatch, wait):
+    now_ms = [0]
+    log = SqliteLog(tmp_path / "log.db", clock=lambda: now_ms[0])
+    log.create_topics([TopicConfig(TOPIC, 1)])
+    loop = EventLoop(log, share=MembersShare(log, "g", 1))
+    loop.add(Idle())
+    loop.start()
+    monkeypatch.setattr(log, "send", lambda _appends, _commits, settled: settled((), LogUnavailableError("full")))
+    loop.submit(Outcome("g", [Append(TOPIC, 0, b"k", b"late")], {TopicPartition(TOPIC, 0): 1}))
+    await wait(lambda: loop.refusal)
+    now_ms[0] += 10_000
+    other = log.join("g", 1)
+    other.poll()
+    other.leave()
+    await wait(lambda: loop.n_unwritten == 0)
+    monkeypatch.undo()
+    await loop.stop()
+    assert log.end([TopicPartition(TOPIC, 0)]) == {TopicPartition(TOPIC, 0): 0}
