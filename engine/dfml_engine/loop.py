@@ -13,14 +13,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import count
 
 from dfml.clock import Clock, wall_clock_ms
-from dfml.errors import FencedError, LogError, RecordTooLargeError, UnknownTopicError
-from dfml.log.base import Commit, Log, TopicConfig
-from dfml.record import Append, Record, TopicName, TopicPartition
+from dfml.errors import LogError, UnknownTopicError
+from dfml.log.base import Log
+from dfml.record import Record, TopicName, TopicPartition
 from dfml_engine.beginning import Beginnings
 from dfml_engine.counts import LoopCounts
+from dfml_engine.outbox import RETRY_S, Outbox, exists
 from dfml_engine.outcome import Outcome
 from dfml_engine.reading import Reading
 from dfml_engine.share import Handover, OwnsAll, Share
@@ -36,10 +36,6 @@ LOOK_AMONG_OTHERS_S = 0.001
 """The same where the other parts are other processes and every record comes this way: 0.6 ms of delay in the mean."""
 SHARE_S = 0.5
 """How often the group is polled: well within the session time-out, and a handover takes three polls."""
-RETRY_S = 0.25
-"""How long a refused write waits before it is tried again."""
-UNSETTLED_RECORDS = 20_000
-"""So many records may be on their way to a log that does not take them, then no more are read."""
 WAIT_S = 0.05
 """How long a thread waits for records of a remote log, before the loop looks after other things."""
 CATCH_UP_S = 0.05
@@ -65,8 +61,6 @@ class EventLoop:
 
     Attributes
     ----------
-    refusal
-        The error that the log refuses to be written with, while it does.
     unreadable
         Why it cannot be read, while it cannot.
     counts
@@ -86,11 +80,7 @@ class EventLoop:
         self._workers: list[Worker] = []
         self._readers: dict[TopicName, list[Worker]] = defaultdict(list)
         self._wanted: dict[int, frozenset[TopicName]] = {}
-        self._outcomes: list[Outcome] = []
-        self._numbers = count()
-        self._left: dict[int, int] = {}
         self._waiter = ThreadPoolExecutor(1, "waiter")
-        self._flush_due = False
         self._ticking: asyncio.Task[None] | None = None
         self._gone: set[TopicPartition] = set()
         self._wake: asyncio.TimerHandle | None = None
@@ -98,9 +88,9 @@ class EventLoop:
         self._looking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
-        self.refusal: LogError | None = None
         self.unreadable = ""
         self.counts = LoopCounts(errors)
+        self._outbox = Outbox(log, self._share, clock, self.counts, self._hand_on, self._lose_share)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -140,7 +130,7 @@ class EventLoop:
         self._waiter.shutdown()
         self.write_now()
         self._log.flush(STOP_S)
-        if self._outcomes:
+        if self.n_unwritten:
             text = "%d records were not written (%s); the next start makes them again"
             logger.error(text, self.n_unwritten, self.refusal)
         self._reading.close()
@@ -148,12 +138,12 @@ class EventLoop:
     @property
     def n_unwritten(self) -> int:
         """How many records wait for the log to take them."""
-        return sum(len(outcome.appends) for outcome in list(self._outcomes))
+        return self._outbox.n_unwritten
 
     @property
     def idle(self) -> bool:
         """Whether everything handed in has been written."""
-        return not self._outcomes and not self._log.n_unsettled
+        return self._outbox.idle
 
     # -- which topics -------------------------------------------------------------------------------------------------
 
@@ -207,6 +197,9 @@ class EventLoop:
         self._hand_over(self._share.look())
         self.refresh()
 
+    def _lose_share(self) -> None:
+        self._hand_over(self._share.lose())
+
     def _hand_over(self, handover: Handover) -> None:
         if not handover:
             return
@@ -219,8 +212,7 @@ class EventLoop:
         for worker in sharing:
             worker.release(handover.lost)
         self._beginnings.drop(lambda worker, place: bool(worker.group) and place.partition in handover.lost)
-        self._left |= {number: next(self._numbers) for number in handover.lost}
-        self._outcomes = self._without_lost(self._outcomes)
+        self._outbox.leave(handover.lost)
         for number, worker in enumerate(self._workers):
             wanted = self._wanted[number] if worker.group else NOTHING
             self._beginnings.add(worker, [TopicPartition(topic, each) for topic in wanted for each in handover.gained])
@@ -243,17 +235,16 @@ class EventLoop:
 
     def submit(self, outcome: Outcome) -> None:
         """Have the outcome written on the loop's next turn. Call it on the loop's own thread."""
-        outcome.number = next(self._numbers)
-        self._outcomes.append(outcome)
-        if not self._flush_due:
-            self._flush_due = True
-            assert self._loop is not None
-            self._loop.call_soon(self._flush)
+        self._outbox.submit(outcome)
 
     def write_now(self) -> None:
         """Write what has been handed in, and what comes of it, without waiting for the loop's next turn."""
-        while self._outcomes and self.refusal is None:
-            self._flush()
+        self._outbox.write_now()
+
+    @property
+    def refusal(self) -> LogError | None:
+        """The error that the log refuses to be written with, while it does."""
+        return self._outbox.refusal
 
     def hand_in(self, make: Callable[[], Outcome]) -> None:
         """Call ``make`` on the loop's thread and have its outcome written; from any thread, at any time.
@@ -267,95 +258,6 @@ class EventLoop:
     def _take_in(self, make: Callable[[], Outcome]) -> None:
         if not self._stopped:
             self.submit(make())
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        outcomes, self._outcomes = self._outcomes, []
-        if not outcomes:
-            return
-        appends = [append for outcome in outcomes for append in outcome.appends]
-        self._log.send(appends, self._commits(outcomes), lambda records, error: self._settled(outcomes, records, error))
-
-    def _settled(self, outcomes: Sequence[Outcome], records: Sequence[Record], error: LogError | None) -> None:
-        """Take note of what became of a unit."""
-        if error is None:
-            self.refusal = None
-            self.counts.note_written(outcomes, self._clock())
-            for outcome in outcomes:
-                if outcome.written is not None:
-                    outcome.written()
-            self._hand_on(records)
-        elif isinstance(error, FencedError):
-            self._fenced(outcomes)
-        else:
-            self._refused(outcomes, error)
-
-    def _fenced(self, outcomes: Sequence[Outcome]) -> None:
-        """Give up what was made for partition numbers: others own them and make it themselves.
-
-        What belongs to no group, a status say, nobody else says. What was sent before the numbers were lost says
-        nothing of those that came since.
-        """
-        if any(outcome.offsets for outcome in self._without_lost(outcomes)):
-            self.counts.fenced += 1
-            logger.warning("this process was away for too long: its partition numbers belong to others")
-            self._hand_over(self._share.lose())
-        error = FencedError("the request's partition number was handed to another process; send it again")
-        for outcome in outcomes:
-            if outcome.refused is not None:
-                outcome.refused(error)
-            elif not outcome.group:
-                self.submit(outcome)
-
-    def _without_lost(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Take out what was made for partition numbers that were lost since, and the outcomes that are empty then.
-
-        Written or committed later it would undo what the next owner has done meanwhile.
-        """
-        for outcome in outcomes if self._left else ():
-            lost = {number for number, at in self._left.items() if outcome.group and outcome.number < at}
-            if lost:
-                outcome.leave(lost)
-        return [outcome for outcome in outcomes if outcome]
-
-    def _commits(self, outcomes: Sequence[Outcome]) -> list[Commit]:
-        offsets: dict[str, dict[TopicPartition, int]] = {}
-        for outcome in outcomes:
-            if outcome.offsets:
-                offsets.setdefault(outcome.group, {}).update(outcome.offsets)
-        return [self._share.commit(group, moved) for group, moved in offsets.items()]
-
-    def _refused(self, outcomes: Sequence[Outcome], error: LogError) -> None:
-        """Give up the outcomes that can be, keep the others and try again until the log takes them."""
-        if self.refusal is None:
-            logger.error("the log refuses to be written: %s; trying again every %.2f s", error, RETRY_S)
-        self.refusal = error
-        self.counts.retries += 1
-        if isinstance(error, UnknownTopicError):
-            known = self._log.topics()
-            self._redirect(outcomes, lambda append: _exists(append, known), error)
-            for outcome in outcomes:
-                outcome.offsets = {place: at for place, at in outcome.offsets.items() if _exists(place, known)}
-        elif isinstance(error, RecordTooLargeError):
-            limit_bytes = error.limit_bytes
-            self._redirect(outcomes, lambda append: append.n_bytes <= limit_bytes, error)
-        for outcome in outcomes:
-            if outcome.refused is not None:
-                outcome.refused(error)
-        self._outcomes += self._without_lost([outcome for outcome in outcomes if outcome.refused is None])
-        self._outcomes.sort(key=lambda outcome: outcome.number)
-        if self._outcomes and not self._flush_due:
-            self._flush_due = True
-            assert self._loop is not None
-            self._loop.call_later(RETRY_S, self._flush)
-
-    @staticmethod
-    def _redirect(outcomes: Sequence[Outcome], fits: Callable[[Append], bool], why: LogError) -> None:
-        """Put what can be said instead in the place of the records that their topic does not take."""
-        for outcome in outcomes:
-            instead = outcome.instead
-            if instead is not None:
-                outcome.appends = [append if fits(append) else instead(append, why) for append in outcome.appends]
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -371,17 +273,12 @@ class EventLoop:
 
         Nothing is read while the log refuses what came of the records before: it would only gather in memory.
         """
-        if self._held_up:
+        if self._outbox.held_up:
             return False
         records = self._reading.poll(READ_RECORDS, wait_s)
         if records:
             self._deliver(records)
         return len(records) == READ_RECORDS
-
-    @property
-    def _held_up(self) -> bool:
-        """Whether the log refuses outcomes that must be written, or has not taken very many yet."""
-        return (self.refusal is not None and bool(self._outcomes)) or self._log.n_unsettled > UNSETTLED_RECORDS
 
     def _deliver(self, records: Sequence[Record]) -> None:
         batches: dict[int, list[Record]] = {}
@@ -453,7 +350,7 @@ class EventLoop:
                 return  # it finds out when the next one is due
             assert self._loop is not None
             self._ticking = self._loop.create_task(self._tick_from_afar(now_ms))
-        elif self._read_some() or self._held_up:
+        elif self._read_some() or self._outbox.held_up:
             self._wake_by(now_ms)
         else:
             self._tick_workers(now_ms)
@@ -470,7 +367,7 @@ class EventLoop:
             ends = {}
             now_ms = 0
         # Positions move with every batch; an event would have to be set on the way of each.
-        while self._is_behind(ends) or self._held_up:  # noqa: ASYNC110
+        while self._is_behind(ends) or self._outbox.held_up:  # noqa: ASYNC110
             await asyncio.sleep(self._look_s)
         self._tick_workers(now_ms)
 
@@ -480,7 +377,7 @@ class EventLoop:
             return self._log.end(places)
         except UnknownTopicError:
             known = self._log.topics()
-            return self._log.end([place for place in places if _exists(place, known)])
+            return self._log.end([place for place in places if exists(place, known)])
 
     def _begin_anew(self, places: Collection[TopicPartition], ends: Mapping[TopicPartition, int]) -> None:
         """Read what was deleted and has been made again from its beginning: its offsets mean other records."""
@@ -495,7 +392,3 @@ class EventLoop:
                 self.submit(outcome)
             self._wake_by(worker.wake_ms())
         self._pace()
-
-
-def _exists(place: Append | TopicPartition, known: Mapping[TopicName, TopicConfig]) -> bool:
-    return place.topic in known and place.partition < known[place.topic].partitions
