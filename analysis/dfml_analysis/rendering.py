@@ -92,6 +92,8 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
         yield "elements", spell_elements(first.elements)
     if localisation.show_me:
         yield SHOW_ME, localisation.show_me
+    elif first.pairs:
+        yield SHOW_ME, f"request {first.pairs[0].guilty} beside request {first.pairs[0].counterpart} of the reference"
 
 
 def _damage(localisation: "Localisation", part: float, interval: tuple[float, float]) -> str:

@@ -13,6 +13,7 @@ from dfml_analysis.causal_graph import read_graph
 from dfml_analysis.evaluate.suites.recorded import recorded_cases
 from dfml_analysis.localise import localise
 from dfml_analysis.onset import Onset, Since
+from dfml_analysis.rendering import answers
 from dfml_analysis.wording import spell_since
 
 if TYPE_CHECKING:
@@ -124,6 +125,14 @@ def test_the_timeline_rises_from_the_start_of_the_fault() -> None:
     odds = dict(zip(onset.timeline.row, onset.timeline.log10_odds, strict=True))
     assert odds[N - 1] == max(odds.values())
     assert max(value for row, value in odds.items() if row < 120) < 5.0
+
+
+def test_a_table_names_the_rows_that_show_it() -> None:
+    found = _localise(_window("before", 0), _window("after", 1, first=120))
+    (pair, *_) = found.suspects[0].pairs
+    assert (
+        dict(answers(found))["show me"] == f"request {pair.guilty} beside request {pair.counterpart} of the reference"
+    )
 
 
 def test_a_lineage_window_says_which_command_shows_the_request() -> None:
