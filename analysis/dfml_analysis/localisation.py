@@ -125,6 +125,14 @@ class VariableEvidence:
     comparable: bool
 
 
+def accuse(verdict: Verdict, suspects: Sequence[Suspect]) -> tuple[Suspect, ...]:
+    """Return the suspects that a verdict accuses; none without one. A method that only ranks accuses its first."""
+    if verdict not in {Verdict.FAULT, Verdict.INPUT_SHIFT}:
+        return ()
+    first = suspects[:1] if suspects and math.isnan(suspects[0].p_value) else ()
+    return (*first, *(item for item in suspects if item.p_value <= FLAG_LEVEL))
+
+
 @dataclass(frozen=True, slots=True)
 class Localisation:
     """A verdict, its suspects (most suspect first) and how they were found.
@@ -184,11 +192,8 @@ class Localisation:
 
     @property
     def accused(self) -> tuple[Suspect, ...]:
-        """The suspects that the verdict accuses; none without one. A method that only ranks accuses its first."""
-        if self.verdict not in {Verdict.FAULT, Verdict.INPUT_SHIFT}:
-            return ()
-        first = self.suspects[:1] if self.suspects and math.isnan(self.suspects[0].p_value) else ()
-        return (*first, *(item for item in self.suspects if item.p_value <= FLAG_LEVEL))
+        """The suspects that the verdict accuses (:func:`accuse`)."""
+        return accuse(self.verdict, self.suspects)
 
     @property
     def flagged(self) -> frozenset[str]:

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
-from dfml_analysis.localisation import FLAG_LEVEL
+from dfml_analysis.localisation import accuse
 from dfml_analysis.localisers.base import Ranking
-from dfml_analysis.verdict import Verdict
 
 OK, FAILED = "ok", "failed"
 
@@ -88,14 +87,8 @@ def ranked_steps(graph: nx.DiGraph, ranking: Ranking) -> list[str]:
 
 def accused_steps(graph: nx.DiGraph, ranking: Ranking) -> list[str]:
     """Return the steps that the verdict accuses, in the order of suspicion; a method without p-values its first."""
-    if ranking.verdict not in {Verdict.FAULT, Verdict.INPUT_SHIFT}:
-        return []
-    accused = [
-        suspect.variable
-        for place, suspect in enumerate(ranking.suspects)
-        if suspect.p_value <= FLAG_LEVEL or (math.isnan(suspect.p_value) and not place)
-    ]
-    return list(dict.fromkeys(_step(graph, name) for name in accused))
+    accused = accuse(ranking.verdict, ranking.suspects)
+    return list(dict.fromkeys(_step(graph, suspect.variable) for suspect in accused))
 
 
 def smallest_p(ranking: Ranking) -> float | None:
