@@ -1,6 +1,6 @@
 """What workers are to begin to read, from their committed positions on: at once, or when a log that is away is back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dfml.log.base import Log
 from dfml.record import Record, TopicPartition
@@ -27,12 +27,22 @@ class Beginnings:
         Where reading goes on from there.
     give : callable
         Takes a worker and records that others in the process have read already.
+    claim : callable
+        Takes a worker and the positions that it begins from, to be committed as its own: a remote log forgets those
+        that nobody commits again for a time, and a topic may be silent for longer.
     """
 
-    def __init__(self, log: Log, reading: Reading, give: Callable[[Worker, Sequence[Record]], None]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        reading: Reading,
+        give: Callable[[Worker, Sequence[Record]], None],
+        claim: Callable[[Worker, Mapping[TopicPartition, int]], None],
+    ) -> None:
         self._log = log
         self._reading = reading
         self._give = give
+        self._claim = claim
         self._waiting: list[tuple[Worker, list[TopicPartition]]] = []
 
     def add(self, worker: Worker, places: Sequence[TopicPartition]) -> None:
@@ -68,6 +78,8 @@ class Beginnings:
         if worker.group:
             starts |= self._log.committed(worker.inherits, places) | self._log.committed(worker.group, places)
         worker.resume(self._log, starts)
+        if worker.group and self._log.is_remote:
+            self._claim(worker, starts)
         for place, start in starts.items():
             end = self._reading.begin(place, start)
             if end is not None and start < end:

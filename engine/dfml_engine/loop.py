@@ -76,7 +76,12 @@ class EventLoop:
         self._share_at_s = 0.0
         self._clock = clock
         self._reading = Reading(log.reader())
-        self._beginnings = Beginnings(log, self._reading, lambda worker, batch: self.submit(worker.handle(batch)))
+        self._beginnings = Beginnings(
+            log,
+            self._reading,
+            lambda worker, batch: self.submit(worker.handle(batch)),
+            lambda worker, starts: self.submit(Outcome(worker.group, offsets=dict(starts))),
+        )
         self._workers: list[Worker] = []
         self._readers: dict[TopicName, list[Worker]] = defaultdict(list)
         self._wanted: dict[int, frozenset[TopicName]] = {}

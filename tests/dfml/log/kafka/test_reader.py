@@ -1,0 +1,66 @@
+"""Reading with several consumers, and waiting in a thread of its own."""
+
+import threading
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from dfml.log import TopicConfig
+from dfml.log.kafka import KafkaLog
+from dfml.log.kafka import reader as kafka_reader
+from dfml.record import Append, TopicName, TopicPartition
+from dfml.settings import KafkaOptions
+from tests.dfml.log.backends import put, take, until, values
+
+N_PARTITIONS = 5
+
+
+@pytest.fixture
+def log(kafka_address: str) -> Iterator[KafkaLog]:
+    with KafkaLog(KafkaOptions(kafka_address.removeprefix("kafka://"))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def places(log: KafkaLog) -> list[TopicPartition]:
+    topic = TopicName(f"reader-{uuid4().hex[:8]}")
+    log.create_topics([TopicConfig(topic, N_PARTITIONS)])
+    return [TopicPartition(topic, number) for number in range(N_PARTITIONS)]
+
+
+def test_more_topic_partitions_than_one_consumer_takes_are_all_read(
+    log: KafkaLog, places: list[TopicPartition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_reader, "PARTITIONS_PER_CONSUMER", 2)
+    reader = log.reader()
+    reader.assign(dict.fromkeys(places, 0))
+    log.append([Append(place.topic, place.partition, b"k", b"%d" % place.partition) for place in places])
+    assert sorted(values(take(reader, N_PARTITIONS))) == [b"%d" % number for number in range(N_PARTITIONS)]
+    reader.unassign(places[1:])
+    put(log, places[1], b"unwanted")
+    put(log, places[0], b"wanted")
+    assert values(take(reader, 1)) == [b"wanted"]
+
+
+def test_what_a_thread_waited_for_comes_with_the_next_poll(log: KafkaLog, places: list[TopicPartition]) -> None:
+    reader = log.reader()
+    reader.assign({places[0]: 0})
+    waiting = threading.Thread(target=reader.wait, args=(30.0,))
+    waiting.start()
+    put(log, places[0], b"first", b"second")
+    waiting.join()
+    assert values(take(reader, 2)) == [b"first", b"second"]
+
+
+def test_what_was_waited_for_is_not_read_where_it_was_left_meanwhile(
+    log: KafkaLog, places: list[TopicPartition]
+) -> None:
+    reader = log.reader()
+    reader.assign({places[0]: 0, places[1]: 0})
+    put(log, places[0], b"left")
+    until(lambda: log.end([places[0]])[places[0]] > 0)
+    reader.wait(30.0)
+    reader.unassign([places[0]])
+    put(log, places[1], b"wanted")
+    assert values(take(reader, 1)) == [b"wanted"]
