@@ -174,7 +174,9 @@ class Parts:
             found.append(f"the log cannot be written: {self.loop.refusal}")
         if self.loop.unreadable:
             found.append(f"the log cannot be read: {self.loop.unreadable}")
-        if self.gateway is not None and not self.gateway.admission.has_number:
+        if not self.share.joined:
+            found.append("it is no member of its group: it was away, or the log was, and it joins again")
+        elif self.gateway is not None and not self.gateway.admission.has_number:
             found.append("it has no partition number: others hold them all")
         return found
 

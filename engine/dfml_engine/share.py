@@ -1,11 +1,13 @@
 """Which partition numbers a process owns: all of them, or its share among the members of a group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 from typing import Protocol
 
-from dfml.errors import FencedError
-from dfml.log.base import Commit, Log
+from dfml.errors import FencedError, LogError
+from dfml.log.base import Commit, Log, Membership
 from dfml.record import TopicPartition
 
 NO_GENERATION = 0
@@ -25,6 +27,10 @@ class Handover:
 
 class Share(Protocol):
     """The partition numbers of a process, and how its positions are committed."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether the process is a member of its group."""
 
     def owns(self, partition: int) -> bool:
         """Whether the process owns the partition number."""
@@ -47,6 +53,11 @@ class Share(Protocol):
 
 class OwnsAll:
     """The share of the only process on a log."""
+
+    @property
+    def joined(self) -> bool:
+        """Return True."""
+        return True
 
     def owns(self, partition: int) -> bool:
         """Return True."""
@@ -72,6 +83,17 @@ class OwnsAll:
         """Do nothing."""
 
 
+JOIN_S = 0.05
+"""How long a look waits for a joining that is under way: the embedded log takes some milliseconds."""
+
+
+def _resolve(future: Future[Membership], make: Callable[[], Membership]) -> None:
+    try:
+        future.set_result(make())
+    except LogError as error:
+        future.set_exception(error)
+
+
 class MembersShare:
     """The share of one member of a group.
 
@@ -91,7 +113,13 @@ class MembersShare:
         self._partitions = partitions
         self._membership = log.join(group, partitions)
         self._is_member = True
+        self._joining: Future[Membership] | None = None
         self._owned: frozenset[int] = frozenset()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the process is a member of the group; one that was replaced joins again."""
+        return self._is_member
 
     def owns(self, partition: int) -> bool:
         """Whether this member owns the partition number."""
@@ -114,10 +142,8 @@ class MembersShare:
         LogUnavailableError
             If the group cannot be joined now; nothing is owned meanwhile.
         """
-        if not self._is_member:
-            self._membership.leave()
-            self._membership = self._log.join(self.group, self._partitions)
-            self._is_member = True
+        if not self._is_member and not self._has_joined_again():
+            return Handover()
         try:
             owned = self._membership.poll()
         except FencedError:
@@ -125,6 +151,25 @@ class MembersShare:
         handover = Handover(owned - self._owned, self._owned - owned)
         self._owned = owned
         return handover
+
+    def _has_joined_again(self) -> bool:
+        """Join again, on a thread of its own: a log that is away answers late, and callers are to be answered."""
+        if self._joining is None:
+            self._joining = Future()
+            Thread(target=_resolve, args=(self._joining, self._join_again), name="joining", daemon=True).start()
+        try:
+            membership = self._joining.result(JOIN_S)
+        except TimeoutError:
+            return False
+        except LogError:
+            self._joining = None
+            raise
+        self._joining, self._membership, self._is_member = None, membership, True
+        return True
+
+    def _join_again(self) -> Membership:
+        self._membership.leave()
+        return self._log.join(self.group, self._partitions)
 
     def lose(self) -> Handover:
         """Give up everything; the next look joins the group again. It asks nothing of the log, which may be away."""
@@ -157,6 +202,11 @@ class JointShare:
         self._shares = shares
         self._by_group = {share.group: share for share in shares}
         self._owned: frozenset[int] = frozenset()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the process is a member of every group."""
+        return all(share.joined for share in self._shares)
 
     def owns(self, partition: int) -> bool:
         """Whether every share owns the partition number."""

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from dfml.errors import FencedError, LogUnavailableError
 from dfml.log import TopicConfig
 from dfml.log.sqlite import SqliteLog
+from dfml.log.sqlite.file_lock import FileLock
 from dfml.record import Append, TopicName, TopicPartition
 from dfml_engine.loop import EventLoop
 from dfml_engine.outcome import Outcome
@@ -34,8 +36,24 @@ def test_a_member_that_lost_its_share_joins_again_at_the_next_look(log: SqliteLo
     share = MembersShare(log, "g", 2)
     gained = share.look().gained
     share.lose()
-    assert share.owned == frozenset()
+    assert (share.owned, share.joined) == (frozenset(), False)
     assert share.look() == Handover(gained=gained)
+    assert share.joined
+
+
+def test_a_look_does_not_wait_for_a_log_that_is_away_and_says_so_when_the_log_does(log: SqliteLog, tmp_path: Path):
+    share = MembersShare(log, "g", 2)
+    share.look()
+    share.lose()
+    holder = FileLock(tmp_path / "log.db-lock")
+    assert holder.acquire(1)
+    assert share.look() == Handover()
+    assert not share.joined
+    holder.close()
+    until = Event()
+    while not share.look():
+        until.wait(0.01)
+    assert share.joined
 
 
 def test_a_member_that_lost_its_share_commits_nothing(log: SqliteLog):

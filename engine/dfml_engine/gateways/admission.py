@@ -97,7 +97,10 @@ class Admission:
         """
         numbers = self._share.among(self._options.partitions)
         if not numbers:
-            self._refuse("no partition number", "this gateway has no partition number yet; others hold them all")
+            self._refuse(
+                "no partition number",
+                "this gateway has no partition number now: others hold them all, or the log is away",
+            )
         return numbers[crc32(request_id.encode()) % len(numbers)]
 
     def _refuse(self, reason: str, text: str) -> Never:
