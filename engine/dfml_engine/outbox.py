@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 
 from dfml.clock import Clock
-from dfml.errors import FencedError, LogError, RecordTooLargeError, UnknownTopicError
+from dfml.errors import FencedError, LogError, LogUnavailableError, RecordTooLargeError, UnknownTopicError
 from dfml.log.base import Commit, Log, TopicConfig
 from dfml.record import Append, Record, TopicName, TopicPartition
 from dfml_engine.counts import LoopCounts
@@ -174,10 +175,12 @@ class Outbox:
     def _mend(self, outcomes: Sequence[Outcome], error: LogError) -> None:
         """Put what can be said instead in the place of the records that their topic will never take."""
         if isinstance(error, UnknownTopicError):
-            known = self._log.topics()
-            _redirect(outcomes, lambda append: exists(append, known), error)
-            for outcome in outcomes:
-                outcome.offsets = {place: at for place, at in outcome.offsets.items() if exists(place, known)}
+            # Where the log does not tell, the outcomes are tried again as they are: none must be lost on the way.
+            with suppress(LogUnavailableError):
+                known = self._log.topics()
+                _redirect(outcomes, lambda append: exists(append, known), error)
+                for outcome in outcomes:
+                    outcome.offsets = {place: at for place, at in outcome.offsets.items() if exists(place, known)}
         elif isinstance(error, RecordTooLargeError):
             limit_bytes = error.limit_bytes
             _redirect(outcomes, lambda append: append.n_bytes <= limit_bytes, error)

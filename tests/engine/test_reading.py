@@ -123,3 +123,19 @@ async def test_nothing_more_is_read_while_the_log_refuses_what_came_of_the_recor
     loop.catch_up()
     assert reader.values[SLOW] == [b"waits"]
     await loop.stop()
+
+
+async def test_what_goes_to_a_topic_that_is_gone_is_kept_while_the_log_does_not_say_what_there_is(
+    log, monkeypatch
+) -> None:
+    loop = EventLoop(log)
+    loop.add(Reader())
+
+    def away() -> None:
+        msg = "the log is away"
+        raise LogUnavailableError(msg)
+
+    monkeypatch.setattr(log, "topics", away)
+    loop.submit(outcome(TopicName("gone"), b"1"))
+    loop.write_now()
+    assert loop.n_unwritten == 1

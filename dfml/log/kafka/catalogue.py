@@ -69,6 +69,16 @@ class Catalogue:
             else:
                 return
 
+    def ask_briefly(self) -> None:
+        """Find out whether a broker answers, in so short a time that who must not stand still may ask.
+
+        Raises
+        ------
+        LogUnavailableError
+            If none does.
+        """
+        self._look(CONNECT_LOOK_S)
+
     @property
     def _place(self) -> str:
         return f"kafka://{self._options.brokers}"

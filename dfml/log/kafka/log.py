@@ -237,6 +237,8 @@ class KafkaLog(Log):
     def join(self, group: str, partitions: int, *, session_timeout_ms: int = 6000) -> Membership:
         """Become a member of a group that shares the partition numbers 0 to ``partitions - 1``."""
         self._check_open(writing=True)
+        # A worker that lost its share while the brokers were away tries again and again, and answers others meanwhile.
+        self._catalogue.ask_briefly()
         topic = TopicName(f"{self._coordination}.{partitions}")
         self._catalogue.create([TopicConfig(topic, partitions)])
         self._check_group(group, topic, partitions)
