@@ -127,6 +127,10 @@ class Membership(ABC):
     def leave(self) -> None:
         """Hand the owned partition numbers over at once."""
 
+    @abstractmethod
+    def abandon(self) -> None:
+        """Leave with nothing to hand over: what the member had is lost already. On any thread."""
+
 
 class Log(ABC):
     """Topics, appends, readers, committed positions and group membership. Methods may be called from any thread."""

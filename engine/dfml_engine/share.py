@@ -168,7 +168,7 @@ class MembersShare:
         return True
 
     def _join_again(self) -> Membership:
-        self._membership.leave()
+        self._membership.abandon()
         return self._log.join(self.group, self._partitions)
 
     def lose(self) -> Handover:

@@ -120,6 +120,7 @@ class KafkaMembership(Membership):
         LogError
             If numbers that came cannot be taken up now; they are none of the member's until they can.
         """
+        self._thread = threading.get_ident()
         self._check_alive()
         self._serve(0)
         self._check_alive()
@@ -152,6 +153,11 @@ class KafkaMembership(Membership):
         if not self._fenced:
             self._before_release(self, frozenset(self._owned))
             self._fenced = "has left"
+        self.close()
+
+    def abandon(self) -> None:
+        """Leave with nothing to hand over: what was sent is not waited for, which its own thread alone may do."""
+        self._fenced = self._fenced or "has left"
         self.close()
 
     def close(self) -> None:

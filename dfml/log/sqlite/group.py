@@ -85,6 +85,10 @@ class SqliteMembership(Membership):
                 _advance(cursor, self._group)
                 self._writer.note_change(self._group)
 
+    def abandon(self) -> None:
+        """Leave; what was appended is on the log already."""
+        self.leave()
+
     def _agree(self, cursor: sqlite3.Cursor, partitions: int) -> None:
         fence = Fence.load(cursor, self._group)
         if fence.joined and fence.partitions != partitions:

@@ -185,3 +185,12 @@ def test_members_must_agree_on_the_number_of_partitions(log: Log, other: Log) ->
 def test_a_group_that_everybody_left_may_share_another_number(log: Log) -> None:
     log.join("g", N_PARTITIONS).leave()
     assert log.join("g", 4).poll() == {0, 1, 2, 3}
+
+
+def test_who_abandons_its_place_leaves_it_to_the_others(log: Log, other: Log) -> None:
+    gone, stays = log.join("g", N_PARTITIONS), other.join("g", N_PARTITIONS)
+    settle(gone, stays)
+    gone.abandon()
+    assert settle(stays) == [EVERY]
+    with pytest.raises(FencedError):
+        commit(log, gone, 0)
