@@ -329,7 +329,8 @@ def _serve(settings: Settings, given: Given, stop: Event, watch: TapWatch, url: 
             tap.run(stop, settings.drain_timeout_ms / 1000)
             tap.close()
     except LogUnavailableError as error:
-        _logger.warning("the tap waits: %s", error)
+        if watch.waits_for != str(error):
+            _logger.warning("the tap waits: %s", error)
         watch.waits_for = str(error)
         return stop.is_set()
     return True

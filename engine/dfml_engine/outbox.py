@@ -158,7 +158,9 @@ class Outbox:
 
     def _refused(self, outcomes: Sequence[Outcome], error: LogError) -> None:
         """Give up the outcomes that can be, keep the others and try again until the log takes them."""
-        if self.refusal is None:
+        if isinstance(error, RecordTooLargeError | UnknownTopicError):
+            logger.warning("%s; what needed it fails with that", error)
+        elif self.refusal is None:
             logger.error("the log refuses to be written: %s; trying again every %.2f s", error, RETRY_S)
         self.refusal = error
         self._counts.retries += 1

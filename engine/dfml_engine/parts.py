@@ -14,6 +14,7 @@ from dfml.log.base import Log
 from dfml.record import Append
 from dfml.settings import Settings
 from dfml.topics import Topics
+from dfml_engine.alone import company_problem
 from dfml_engine.announcing import Announcer
 from dfml_engine.cleaning import Cleaning
 from dfml_engine.control import ENGINE_PART, MODEL_PART, pipeline_problem
@@ -80,6 +81,7 @@ class Parts:
         self.announcer = Announcer(
             self.topics, {part.value: selection.patterns for part in chosen}, self.share, settings.partitions, clock
         )
+        self._is_shared = log.is_remote
         self.started = self.draining = False
         self._users: dict[str, set[str]] = {}
         limit = settings.max_held_records
@@ -116,7 +118,7 @@ class Parts:
         Raises
         ------
         ConflictError
-            If a process that runs has selected what this one has.
+            If a process that runs has selected what this one has, or one of the two is a whole stack.
         LogError
             If the log cannot be written.
         """
@@ -125,6 +127,8 @@ class Parts:
         overlaps = self._overlaps()
         if overlaps:
             raise ConflictError(overlaps[0])
+        if self._is_shared and (problem := self._company_problem()):
+            raise ConflictError(problem)
         workers: tuple[Worker | None, ...] = (self.engine, self.models, self.gateway, self.announcer, self.cleaning)
         for worker in workers:
             if worker is not None:
@@ -193,6 +197,10 @@ class Parts:
                         "have would be done twice; stop that one, or select what no other has (dfml status --workers)"
                     )
         return found
+
+    def _company_problem(self) -> str:
+        live = [owner for part in Part for owner in self.registry.owners.live(part.value)]
+        return company_problem(self.announcer.owners(), live, len(Part))
 
     def _is_here(self, part: str) -> bool:
         return (self.engine is not None and part == ENGINE_PART) or (self.models is not None and part == MODEL_PART)

@@ -211,12 +211,15 @@ class Stack:
 
 
 async def _open_when_there(settings: Settings) -> Log:
-    """Open the log; one that is somewhere else may come later than this process."""
+    """Open the log; one that is somewhere else may come later than this process, which says once that it waits."""
+    said = ""
     while True:
         try:
             return await asyncio.to_thread(open_log, settings, patience_s=PATIENCE_S)
         except LogUnavailableError as error:
             if settings.log.startswith(SQLITE_SCHEME):
                 raise
-            logger.warning("waiting for the log: %s", error)
+            if said != str(error):
+                logger.warning("waiting for the log: %s", error)
+            said = str(error)
             await asyncio.sleep(WAIT_S)

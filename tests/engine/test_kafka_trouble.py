@@ -1,5 +1,8 @@
 """What happens to a stack on Kafka whose topics are changed by others: it goes on, and says what is wrong."""
 
+import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,7 +13,10 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from dfml.errors import ConflictError
+from dfml.operations.owners import Owner
 from dfml.topics import Topics
+from dfml_engine.alone import company_problem
+from dfml_engine.parts import Part
 
 STEP = "{steps: [{name: m}], output: {steps: [m]}}"
 HALF = """{steps: [{name: o}, {name: s}], output:
@@ -108,3 +114,40 @@ async def test_garbage_on_a_topic_of_ours_is_passed_over(
             # An empty value of the owners topic takes an owner back.
             n_expected = len(junk) - 2 * (topic == "owners")
             await wait(lambda: calls.stack.parts.registry.n_unreadable == n_expected)
+
+
+def owner(part: str, host: str = "elsewhere", pid: int = 1) -> Owner:
+    return Owner(part, f"{host}-{pid}", host, pid, (0, 1), 1, (), "http://elsewhere:8080")
+
+
+def test_a_whole_stack_is_alone() -> None:
+    whole = [owner(part.value) for part in Part]
+    mine = [owner(part.value, "here", 2) for part in Part]
+    told = company_problem(mine, whole + mine, 3)
+    assert told.startswith(
+        "process elsewhere-1 (engine, model-gateway, pipeline-gateway), which answers at http://else"
+    )
+    assert "and process elsewhere-1 (engine) is at work in it" in company_problem(mine, whole[:1], 3)
+    assert "is a whole stack" in company_problem(mine[:1], whole, 3)
+
+
+def test_single_parts_are_in_company() -> None:
+    others = [owner("engine"), owner("model-gateway", pid=2)]
+    assert company_problem([owner("engine", "here", 2)], others, 3) == ""
+
+
+def test_who_died_on_this_machine_holds_nothing() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    dead = [owner(part.value, socket.gethostname(), ended.pid) for part in Part]
+    assert company_problem([owner(part.value, "here", 2) for part in Part], dead, 3) == ""
+
+
+async def test_a_whole_stack_beside_another_is_refused(on_kafka: Callable, namespace: Topics, write: Callable) -> None:
+    async with on_kafka():
+        for other in [owner(part.value) for part in Part]:
+            append = other.to_append(namespace)
+            write(append.topic, append.value, key=append.key)
+    with pytest.raises(ConflictError, match="process elsewhere-1 .* has the namespace for itself"):
+        async with on_kafka():
+            pass
