@@ -68,6 +68,7 @@ class KafkaMembership(Membership):
         self._fenced = ""
         self._closed = False
         self._thread = threading.get_ident()
+        self._session_timeout_s = session_timeout_ms / 1000
         self._served_s = time.monotonic()
         self._is_in = False
         self._refused: KafkaError | None = None
@@ -121,6 +122,7 @@ class KafkaMembership(Membership):
             If numbers that came cannot be taken up now; they are none of the member's until they can.
         """
         self._thread = threading.get_ident()
+        self._note_silence()
         self._check_alive()
         self._serve(0)
         self._check_alive()
@@ -128,6 +130,11 @@ class KafkaMembership(Membership):
         if self._coming:
             self._take_up()
         return frozenset(self._owned)
+
+    def _note_silence(self) -> None:
+        """Know at once of having been away, before the client learns it from the broker: others do the work by now."""
+        if not self._fenced and time.monotonic() - self._served_s > self._session_timeout_s:
+            self._fenced = "was away too long"
 
     def _take_up(self) -> None:
         """Make the numbers that came the member's own, or find out that it must be tried again at the next poll."""

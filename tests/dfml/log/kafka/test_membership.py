@@ -1,11 +1,12 @@
 """What a member owns while the log that it is to take over from, or to leave in order, does not answer."""
 
+import time
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
 
-from dfml.errors import LogUnavailableError
+from dfml.errors import FencedError, LogUnavailableError
 from dfml.log import TopicConfig
 from dfml.log.kafka import KafkaLog
 from dfml.log.kafka.client import Clients, Health
@@ -33,9 +34,9 @@ def join(kafka_address: str) -> Iterator[Callable[..., KafkaMembership]]:
     with KafkaLog(options) as log:
         log.create_topics([TopicConfig(TopicName(f"{group}.4"), 4)])
 
-        def enter(*handover: Callable[[KafkaMembership, Numbers], None]) -> KafkaMembership:
+        def enter(*handover: Callable[[KafkaMembership, Numbers], None], timeout_ms: int = 6_000) -> KafkaMembership:
             clients = Clients(options, Health(""), group)
-            members.append(KafkaMembership(clients, group, TopicName(f"{group}.4"), 6_000, handover))
+            members.append(KafkaMembership(clients, group, TopicName(f"{group}.4"), timeout_ms, handover))
             return members[-1]
 
         yield enter
@@ -62,3 +63,10 @@ def test_numbers_go_although_their_positions_cannot_be_committed(join: Callable)
     new = join(nothing, nothing)
     until(lambda: len(old.poll()) == len(new.poll()) == 2)
     assert old.owned | new.owned == {0, 1, 2, 3}
+
+
+def test_who_was_silent_for_too_long_is_no_member_whether_or_not_the_client_knows_it_yet(join: Callable) -> None:
+    member = join(nothing, nothing, timeout_ms=1_000)
+    time.sleep(1.1)
+    with pytest.raises(FencedError, match="was away too long"):
+        member.poll()
