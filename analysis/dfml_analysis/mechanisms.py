@@ -20,10 +20,13 @@ from dfml_analysis.exact import MIN_ROWS as MIN_RULED_ROWS
 from dfml_analysis.exact import Rule, find_rule, rule_evidence
 from dfml_analysis.latency import grown, machine_slowdown, slower
 from dfml_analysis.overlap import Overlap, estimate_overlap
+from dfml_analysis.series import first_rows, level_evidence, remembered
 from dfml_analysis.variables import NOT_FINITE, Floats, Scale, Variable
 from dfml_analysis.windows import Windows
 
 MIN_ROWS = 3
+MIN_OVERLAP = 0.5
+"""Part of the shorter window that has to be comparable before a step that remembers is judged by that part alone."""
 MIN_EFFECT_SD = 0.03
 """A shift under 3 % of a residual standard deviation is no change, however many rows say so."""
 THREADED_ROWS = 5000
@@ -145,7 +148,13 @@ def _pattern_of_absence(variable: Variable) -> bytes:
 def _value_test(windows: Windows, variable: Variable, parents: Sequence[Variable], slowdown: float) -> MechanismTest:
     window = windows.window
     if variable.kind is not Kind.LATENCY:
-        return _conditional_test(variable, parents, windows.independent(variable, variable.present), window)
+        rows = windows.independent(variable, variable.present)
+        before = remembered(variable, parents, window) if rows.all() else []
+        return (
+            _series_test(variable, [*parents, *before], window)
+            if before
+            else _conditional_test(variable, parents, rows, window)
+        )
     growth = grown(variable, parents, window, slowdown)
     if growth.log_p == 0.0:
         return MechanismTest(variable, variable.kind, growth, True, not parents)
@@ -153,6 +162,16 @@ def _value_test(windows: Windows, variable: Variable, parents: Sequence[Variable
     given = _conditional_test(_in_logs(variable), logs, variable.present, window)
     weaker = growth if growth.log_p >= given.evidence.log_p else replace(given.evidence, effect=growth.effect)
     return replace(given, variable=variable, evidence=weaker)
+
+
+def _series_test(variable: Variable, given: Sequence[Variable], window: Floats) -> MechanismTest:
+    """Test a variable that remembers; where most of the windows cannot be compared, by its level as well."""
+    rows = ~first_rows(window)
+    test = _conditional_test(variable, given, rows, window)
+    if test.comparable and test.evidence.n_rows >= MIN_OVERLAP * _n_least(rows, window):
+        return test
+    found = [level_evidence(variable, given, rows, window), *([test.evidence] if test.comparable else [])]
+    return replace(test, evidence=strongest(found), comparable=True)
 
 
 def _conditional_test(child: Variable, parents: Sequence[Variable], rows: np.ndarray, window: Floats) -> MechanismTest:

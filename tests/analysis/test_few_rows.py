@@ -98,3 +98,26 @@ def _place(case: Case) -> int:
     problem = posed.problem
     answer = localise(problem.graph, problem.reference, problem.current, problem.target)
     return [suspect.variable for suspect in answer.suspects].index(posed.truth[0])
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("a", np.inf), ("a", np.nan), ("b", 1e80), ("c", -np.inf)],
+)
+def test_a_value_that_is_no_number_or_beyond_all_is_a_surprise(column: str, value: float) -> None:
+    current = _window(1, 3)
+    current.loc[0, column] = value
+    assert _explain(current, 1000).top == column
+
+
+def test_a_column_that_never_varied_and_now_does_is_a_surprise() -> None:
+    reference, current = _window(400, 0).assign(b=1.0), _window(1, 3).assign(b=2.0)
+    answer = localise(CHAIN, reference, current, "c")
+    assert answer.evidence[1].p_value == min(item.p_value for item in answer.evidence)
+
+
+def test_columns_without_a_value_or_that_never_vary_do_not_stop_it() -> None:
+    frames = [_window(n, seed).assign(a=1.0, b=np.nan) for n, seed in ((400, 0), (2, 1))]
+    answer = localise(CHAIN, *frames, "c")
+    assert answer.status == "ok; no data for b"
+    assert answer.verdict is Verdict.NO_CHANGE

@@ -38,6 +38,7 @@ TESTS = {
     "distribution": "its distribution",
     "exact rule": "the exact rule that it keeps",
     "slow requests": "the share of slow requests",
+    "level": "its level, beyond what the request before explains",
     "surprise": "single rows, which are unlike any before",
 }
 DEEDS = {Kind.LATENCY: ("is slower", "are slower"), Kind.ERROR: ("fails more often", "fail more often")}
