@@ -255,7 +255,8 @@ class KafkaMembership(Membership):
     def _revoked(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
         lost = frozenset(place.partition for place in places)
         try:
-            self._before_release(self, lost & self._owned)
+            if not self._fenced:
+                self._before_release(self, lost & self._owned)
         except LogError as error:
             # They go nevertheless: what was not committed is read again by their next owner.
             client_logger.warning("partition numbers %s went uncommitted: %s", sorted(lost), error)

@@ -89,6 +89,10 @@ class TransactionalSender:
             found = self._open(f"{group}.{number}")
             found.start()
             found.close()
+        with self._changed:
+            if self._name in {f"{group}.{number}" for number in gained}:
+                # Its own producer, from before the number was lost, was ended with the others'.
+                self._transactions = None
         self._rename(group, owned)
 
     def give_up(self, group: str, owned: Collection[int]) -> None:

@@ -44,3 +44,15 @@ def test_a_position_that_came_first_alone_is_not_committed_after_later_ones(log:
     until(lambda: (member.poll(), log.pump(), log.committed("g", [PLACE]) == {PLACE: 2})[-1])
     log.flush(30.0)
     assert log.committed("g", [PLACE]) == {PLACE: 2}
+
+
+def test_who_takes_its_own_numbers_over_again_writes_on(log: KafkaLog) -> None:
+    told = []
+    for offset in (1, 2):
+        member = log.join("g", 1)
+        until(member.poll)
+        commit = Commit("g", {PLACE: offset}, member.member, member.generation)
+        log.send([RECORD], [commit], lambda _records, error: told.append(error))
+        log.flush(30.0)
+        member.abandon()
+    assert told == [None, None]
