@@ -271,7 +271,7 @@ class KafkaMembership(Membership):
 
     def _check_alive(self) -> None:
         if self._fenced:
-            self.close()
+            # The consumer is released by leaving, which may wait for a cluster that is away.
             msg = f"group {self.group!r}: member {self._member!r} {self._fenced}; join again"
             raise FencedError(msg)
 
