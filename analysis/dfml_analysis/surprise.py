@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfml_analysis.columns import Kind
-from dfml_analysis.prediction import Deviations, Known, conditional, unconditional
+from dfml_analysis.prediction import MIN_SHARE, Deviations, Known, conditional, unconditional
 from dfml_analysis.variables import ABSENT, Floats, Scale, Variable
 from dfml_analysis.windows import Windows
 
@@ -67,12 +67,20 @@ def _surprise(variable: Variable, parents: Sequence[Variable], n: int) -> Surpri
     usable = [parent for parent in parents if parent.present[:n].any()]
     alone = _one_sided(variable, unconditional(child, n))
     given = _one_sided(variable, conditional(Known(child, usable, [variable, *usable], n)))
+    unknown = _unlearned_absence(usable, n)
+    given = Deviations(given.reference, np.where(unknown, alone.current, given.current))
     digits, missing = _digits(given), _digits_of_absence(variable, parents, n)
     if missing is not None:
         digits = Deviations(
             np.maximum(digits.reference, missing.reference), np.maximum(digits.current, missing.current)
         )
     return Surprise(alone, given, digits)
+
+
+def _unlearned_absence(parents: Sequence[Variable], n: int) -> np.ndarray:
+    """Return the current rows that lack a parent which hardly ever was absent: they can only be looked at alone."""
+    absences = [~parent.present for parent in parents if (~parent.present[:n]).mean() < MIN_SHARE]
+    return np.any(absences, axis=0)[n:] if absences else np.zeros(1, dtype=bool)
 
 
 def _filled(variable: Variable, n: int) -> Floats:
