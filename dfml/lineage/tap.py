@@ -76,6 +76,7 @@ class Tap:
         self._next = store.positions()
         self._assigned: dict[TopicPartition, TopicConfig] = {}
         self._gone: set[TopicPartition] = set()
+        self._waits = False
         self._polled: list[Record] = []
         self._reached: dict[TopicPartition, int] = {}
         self._looked_s = float("-inf")
@@ -155,6 +156,10 @@ class Tap:
             if self._is_read(name)
             for partition in range(config.partitions)
         }
+        if not present and not self._waits:
+            text = "no topic of %s is there yet, or none that this user may see; what comes will be read"
+            _logger.info(text, self._topics.expand("*"))
+        self._waits = not present
         gone = [each for each in self._assigned if each not in present]
         if gone:
             self._reader.unassign(gone)

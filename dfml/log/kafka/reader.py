@@ -24,7 +24,16 @@ WAIT_S = 0.05
 LOOK_S = 0.001
 MAX_OFFSET = 2**63
 """Beyond all offsets: nothing of a topic partition that is not assigned is wanted."""
-_PASSING = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE})
+_PASSING = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+        KafkaError._RESOLVE,
+        # A reader is of no group, but its client looks for the group's coordinator all the same.
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    }
+)
 
 
 class KafkaReader(Reader):
