@@ -77,10 +77,7 @@ class Task:
     # -- records in ---------------------------------------------------------------------------------------------------
 
     def arrive(self, topology: Topology, feeds: Sequence[Feed], record: Record, *, is_of_loop: bool = False) -> None:
-        """Take a record into the slots it feeds; what fires is added to ``appends``.
-
-        ``is_of_loop``: another pipeline's loop, which may write more for the same request, made the record.
-        """
+        """Take a record into the slots it feeds (``is_of_loop``: see Arrival); what fires is added to ``appends``."""
         flow, arrival = self._flow(topology, record), Arrival(record, is_of_loop=is_of_loop)
         if flow is None:
             self._drop_after_the_end(topology, feeds, arrival)
@@ -95,8 +92,8 @@ class Task:
         """Drop a record of a request for which no rule can fire any more."""
         endings = self._flows.endings(topology, arrival.record.key) or {}
         for feed in feeds:
-            rule, ending = topology.rules[feed.rule], endings[feed.rule, 0]
-            self._drop(topology, arrival.record, rule, arrival.late_reason(ending, rule, feed.slot))
+            rule = topology.rules[feed.rule]
+            self._drop(topology, arrival.record, rule, arrival.late_reason(endings[feed.rule, 0], rule, feed.slot))
 
     def has_begun(self, topology: Topology, request: bytes) -> bool:
         """Return whether anything of the request has come to this version of the pipeline."""
@@ -158,7 +155,8 @@ class Task:
 
     def _ending_before(self, flow: Flow, rule: FiringRule, visit: int) -> Ending:
         """Return how a rule ended whose result or failure an earlier owner had written."""
-        return Ending.OVER if (rule.sink, self._identity(flow, rule, visit)) in self.already else Ending.IMPOSSIBLE
+        fired = Ending.OVER if rule.fires_short else Ending.FIRED
+        return fired if (rule.sink, self._identity(flow, rule, visit)) in self.already else Ending.IMPOSSIBLE
 
     def _pass_over(self, flow: Flow, feed: Feed, visit: int, arrival: Arrival, parents: Collection[bytes]) -> None:
         """Take a record for a rule that had fired or failed before: it was used then, or it comes too late."""

@@ -4,7 +4,9 @@ import pytest
 
 from dfml import headers as h
 from dfml.inference.oip_pb2 import InferResponse
+from dfml.record import Record
 from dfml.topics import Topics
+from dfml_engine.recovery import Sent
 
 CHAIN = "{steps: [{name: a}, {name: b, inputs: [a]}], output: {steps: [b]}}"
 JOIN = """{steps: [{name: a}, {name: b}, {name: c, inputs: [a.outputs.X, b.outputs.Y], joinWindowMs: 1000%s}],
@@ -277,6 +279,16 @@ def test_a_duplicate_for_a_finished_request_is_dropped_as_duplicate(desk: Callab
 
 
 # -- telling the caller -----------------------------------------------------------------------------------------------
+
+
+def test_after_a_restart_a_copy_is_a_duplicate_even_of_a_finished_request(desk: Callable):
+    first, sent = desk("{steps: [{name: a}]}"), Sent()
+    first.send("pipeline.p.inputs", {"X": [1]})
+    [fired] = first.appends
+    sent.add(Record(fired.topic, 0, 0, fired.key, fired.value, fired.headers, 0))
+    second = desk("{steps: [{name: a}]}", already=sent)
+    second.send("pipeline.p.inputs", {"X": [1]})
+    assert second.send("pipeline.p.inputs", {"X": [1]}).drops == [("a", "pipeline.p.inputs@1", "duplicate")]
 
 
 def test_a_request_that_can_have_no_output_is_told_at_once(desk: Callable):
