@@ -1,14 +1,14 @@
 """``python -m experiments.crash_campaign --log sqlite --kills 300 --seed 0``: exit code 1 when anything went wrong."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import numpy as np
 import typer
@@ -17,9 +17,9 @@ from rich.table import Table
 
 from dfml.lineage.audit import Audit
 from dfml.settings import KAFKA_SCHEME, SQLITE_SCHEME, Settings
-from experiments.crash_campaign.campaign import Course, account, run
+from experiments.crash_campaign.campaign import Course, account, remove_topics, run
 from experiments.crash_campaign.check import Finding, check
-from experiments.crash_campaign.disturbing import BROKER, draw
+from experiments.crash_campaign.disturbing import BROKER, Disturbance, draw
 from experiments.crash_campaign.house import House, free_port
 from experiments.crash_campaign.load import Load
 from experiments.kafka_broker import Broker
@@ -51,7 +51,8 @@ def main(
     """Disturb parts at random under load, then prove from the log that nothing was lost or doubled.
 
     Engines and model gateways run twice, pipeline gateway and tap once. With `kafka` the broker is the campaign's own,
-    and is killed, suspended and restarted too. When anything is wrong, what the processes said is kept.
+    and is killed, suspended and restarted too. When anything is wrong, what the processes said is kept,
+    and the topics on a broker that was named.
 
     Example: python -m experiments.crash_campaign --log kafka --kills 10 --parts engine,broker --seed 3
     """
@@ -74,12 +75,22 @@ def main(
             python_paths=(Path.cwd(),),
         )
         house = House(settings, {part: 1 if part in PARTS[2:] else TAKING_OVER for part in PARTS}, folder, broker)
-        load = Load(settings.rest_port, callers)
-        try:
-            course = run(house, load, draw(house.names, chosen, kills, seed), errors.print)
-        finally:
-            house.stop()
-        proof = Proof(settings, course, load, house, check(settings), account(settings))
+        proof = _prove(house, draw(house.names, chosen, kills, seed), callers)
+        if proof.clean and broker is None:
+            remove_topics(settings)
+    _end(proof, folder)
+
+
+def _prove(house: House, plan: Sequence[Disturbance], n_callers: int) -> "Proof":
+    load = Load(house.settings.rest_port, n_callers)
+    try:
+        course = run(house, load, plan, errors.print)
+    finally:
+        house.stop()
+    return Proof(house.settings, course, load, house, check(house.settings), account(house.settings))
+
+
+def _end(proof: "Proof", folder: Path) -> NoReturn:
     proof.show(Console())
     if proof.clean:
         rmtree(folder)

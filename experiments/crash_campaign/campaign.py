@@ -10,7 +10,7 @@ from dfml.lineage.audit import Audit, audit
 from dfml.lineage.store import LineageStore
 from dfml.lineage.tap import Tap
 from dfml.log import Log, open_log
-from dfml.record import TopicPartition
+from dfml.record import TopicName, TopicPartition
 from dfml.settings import Settings
 from dfml.spec import parse_resources
 from dfml.topics import Topics
@@ -121,3 +121,11 @@ def account(settings: Settings) -> Audit:
         tap.catch_up()
         tap.close()
         return audit(store, now_ms=wall_clock_ms() + HOUR_MS)
+
+
+def remove_topics(settings: Settings) -> None:
+    """Delete the campaign's topics: the cluster may be somebody's."""
+    topics = Topics(settings.prefix, settings.namespace)
+    with open_log(settings) as log:
+        own = [name for name in log.topics() if name.startswith(f"{settings.prefix}.")]
+        log.delete_topics([*own, TopicName(f"{topics.workers}.{settings.partitions}")])
