@@ -27,6 +27,11 @@ from dfml_analysis.tail import log_two_sided
 from dfml_analysis.variables import Floats
 
 CLIP_SD = 4.0
+SMALL_SD = 0.05
+"""Residuals below this part of their spread are no smaller to the logarithm."""
+MIN_TOLD = 0.05
+"""Part of the residuals' log size that the parents must tell beyond what as many columns tell of chance."""
+MAX_LOG_SPREAD = 3.0
 EXACT_SD = 1e-7
 """A pooled fit that leaves less than this part of the child's spread explains both windows exactly."""
 PATTERN_RIDGE = 1.0
@@ -84,7 +89,7 @@ def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidenc
     spread = np.sqrt(overlap.weight @ residual**2 / overlap.total)
     if spread <= EXACT_SD * clipped.std():
         return no_evidence(overlap.n_rows)
-    residual = np.clip(residual / spread, -CLIP_SD, CLIP_SD)
+    residual = _evened(residual / spread, overlap)
     u = 2.0 * (rankdata(residual) - 0.5) / residual.size - 1.0
     scores = np.column_stack([residual, u, (3 * u**2 - 1) / 2, (5 * u**3 - 3 * u) / 2, (35 * u**4 - 30 * u**2 + 3) / 8])
     found = _score_evidence(("mean", "rank", "spread", "skew", "tails"), scores, overlap)
@@ -93,6 +98,22 @@ def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidenc
     elif overlap.n_rows >= MIN_PATTERN_ROWS:
         found.append(_pattern(residual, overlap, window))
     return strongest(found)
+
+
+def _evened(residual: Floats, overlap: Overlap) -> Floats:
+    """Return residuals in units of their own spread where the parents tell it, clipped.
+
+    Rows with much noise say little of a change, and would drown those with little.
+    """
+    if overlap.columns.shape[1] > 1:
+        logs = np.log(np.abs(residual) + SMALL_SD)
+        rest = overlap.net_of_parents(logs[:, None])[:, 0]
+        centred = logs - overlap.weight @ logs / overlap.total
+        told = 1.0 - (overlap.weight @ rest**2) / max(float(overlap.weight @ centred**2), 1e-300)
+        if told > MIN_TOLD + 2.0 * overlap.columns.shape[1] / residual.size:
+            residual = residual / np.exp(np.clip(centred - rest, -MAX_LOG_SPREAD, MAX_LOG_SPREAD))
+            residual = residual / np.sqrt(max(float(overlap.weight @ residual**2 / overlap.total), 1e-300))
+    return np.asarray(np.clip(residual, -CLIP_SD, CLIP_SD))
 
 
 def discrete_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidence:
