@@ -5,15 +5,16 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from dfml.errors import ConflictError
+from dfml.errors import ConflictError, LogError, PayloadTooLargeError
 from dfml.operations.owners import Owner
+from dfml.settings import ClientProperties
 from dfml.topics import Topics
 from dfml_engine.alone import company_problem
 from dfml_engine.parts import Part
@@ -29,11 +30,14 @@ def namespace() -> Topics:
 
 
 @pytest.fixture
-def on_kafka(stack: Callable, kafka_address: str, namespace: Topics) -> Callable[..., AbstractAsyncContextManager[Any]]:
-    """Start a stack in the test's namespace of the broker."""
+def on_kafka(stack: Callable, kafka_address: str, namespace: Topics, wait: Callable) -> Callable[..., Any]:
+    """Start a stack in the test's namespace of the broker, and wait until it owns what it works on."""
 
-    def start(**settings: Any) -> AbstractAsyncContextManager[Any]:
-        return stack(log=kafka_address, namespace=namespace.namespace, partitions=2, **settings)
+    @asynccontextmanager
+    async def start(**settings: Any) -> AsyncIterator[Any]:
+        async with stack(log=kafka_address, namespace=namespace.namespace, partitions=2, **settings) as calls:
+            await wait(lambda: calls.stack.parts.share.among(2) == [0, 1], timeout_s=60)
+            yield calls
 
     return start
 
@@ -114,6 +118,54 @@ async def test_garbage_on_a_topic_of_ours_is_passed_over(
             # An empty value of the owners topic takes an owner back.
             n_expected = len(junk) - 2 * (topic == "owners")
             await wait(lambda: calls.stack.parts.registry.n_unreadable == n_expected)
+
+
+async def test_what_is_larger_than_the_limit_fails_its_request_alone(
+    on_kafka: Callable, namespace: Topics, texts: Any
+) -> None:
+    async with on_kafka(max_record_bytes=20_000) as calls:
+        calls.load(texts.model("m", "total"), texts.model("o", "repeat"), texts.pipeline("p", STEP))
+        calls.load(texts.pipeline("q", "{steps: [{name: o}], output: {steps: [o]}}"))
+        with pytest.raises(PayloadTooLargeError, match=r"pipeline\.p\.inputs\[.\] is over the limit of 20,000 bytes"):
+            await calls.ask("p", {"X": [1.0] * 6_000})
+        status, text = await calls.ask("q", {"X": [1.0] * 3_000})
+        assert (status, f"'{namespace.model_outputs('o')}' does not take it" in text) == (500, True)
+        assert "over the limit of 20,000 bytes (setting max_record_bytes)" in text
+        for value in range(4):
+            assert await calls.ask("p", {"X": [value]}) == {"OUT": [value], "N": [1]}
+
+
+@pytest.mark.parametrize("delivery", ["identity", "transactional"])
+async def test_a_topic_with_a_lower_limit_of_its_own_fails_the_request_and_is_not_stuck(
+    on_kafka: Callable, admin: AdminClient, namespace: Topics, texts: Any, delivery: str
+) -> None:
+    there = namespace.model_outputs("m")
+    new = NewTopic(there, 2, 1, config={"max.message.bytes": "100000"})
+    admin.create_topics([new])[there].result(20)
+    async with on_kafka(delivery=delivery) as calls:
+        calls.load(texts.model("m", "repeat"), texts.pipeline("p", STEP))
+        status, text = await calls.ask("p", {"X": [1.0] * 20_000})
+        assert (status, "is over the topic's limit; raise its max.message.bytes" in text) == (500, True)
+        for value in range(4):
+            assert await calls.ask("p", {"X": [value]}) == {"OUT": [value] * 3}
+
+
+async def test_topics_that_exist_are_used_as_they_are(
+    on_kafka: Callable, admin: AdminClient, namespace: Topics, texts: Any
+) -> None:
+    there = namespace.model_inputs("m")
+    admin.create_topics([NewTopic(there, 2, 1, config={"retention.ms": "77777777"})])[there].result(20)
+    async with on_kafka(retention_ms=3_600_000, kafka=ClientProperties({"compression.type": "zstd"})) as calls:
+        calls.load(texts.model("m", "add1"), texts.pipeline("p", STEP))
+        assert await calls.ask("p", {"X": [1]}) == {"OUT": [2]}
+        kept = {name: config.retention_ms for name, config in calls.stack.log.topics().items()}
+    assert (kept[there], kept[namespace.model_outputs("m")]) == (77_777_777, 3_600_000)
+
+
+async def test_more_replicas_than_brokers_are_refused_with_both_numbers(on_kafka: Callable) -> None:
+    with pytest.raises(LogError, match=r"control\.specs' with 3 replicas .* only 1 broker"):
+        async with on_kafka(replication=3):
+            pass
 
 
 def owner(part: str, host: str = "elsewhere", pid: int = 1) -> Owner:

@@ -24,6 +24,8 @@ SETTLE_S = 10.0
 """How long topics that were made or deleted may take to be seen everywhere."""
 LOOK_AGAIN_S = 0.02
 TOPICS_AT_ONCE = 100
+BATCH_BYTES = 1024
+"""More than a batch takes beside its records."""
 SEGMENTS_IN_RETENTION = 10
 """Records go a segment at a time: so many of them to a retention, for a tenth more than was asked."""
 SHORTEST_SEGMENT_MS = 1_000
@@ -193,7 +195,8 @@ class Catalogue:
         kept = {
             "cleanup.policy": config.cleanup.value,
             "retention.ms": str(-1 if config.retention_ms is None else config.retention_ms),
-            "max.message.bytes": str(self._options.max_record_bytes),
+            # The client fills its batches up to one record beyond the limit, and the topic's is one of batches.
+            "max.message.bytes": str(min(2 * self._options.max_record_bytes + BATCH_BYTES, 2**31 - 1)),
         }
         if config.retention_ms is not None:
             share = config.retention_ms // SEGMENTS_IN_RETENTION

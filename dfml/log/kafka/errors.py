@@ -6,7 +6,15 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException
 
-from dfml.errors import FencedError, ForbiddenError, LogError, LogUnavailableError, SettingsError, UnknownTopicError
+from dfml.errors import (
+    FencedError,
+    ForbiddenError,
+    LogError,
+    LogUnavailableError,
+    RecordTooLargeError,
+    SettingsError,
+    UnknownTopicError,
+)
 
 UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 FENCED = frozenset(
@@ -77,6 +85,14 @@ def configured() -> Iterator[None]:
         said = re.sub('Invalid value ".*" for', "Invalid value for", error.args[0].str())
         msg = f"kafka: {said}; the properties are librdkafka's"
         raise SettingsError(msg) from None
+
+
+def not_taken(error: KafkaError, n_bytes: int, doing: str) -> LogError:
+    """Return our error for a record of so many bytes that its topic did not take."""
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        text = f"{doing}: a record of {n_bytes:,} bytes is over the topic's limit; raise its max.message.bytes"
+        return RecordTooLargeError(text, n_bytes - 1)
+    return translate(error, doing)
 
 
 @contextmanager

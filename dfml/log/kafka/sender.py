@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from dfml.errors import LogError, LogUnavailableError, RecordTooLargeError
 from dfml.log.base import Commit, Settled
 from dfml.log.kafka.client import Clients, client_logger
-from dfml.log.kafka.errors import translate
+from dfml.log.kafka.errors import not_taken
 from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.transactions import Encoding
 from dfml.record import Append, TopicPartition
@@ -39,7 +39,8 @@ class _Unit:
         """Take a delivery report."""
         self.n_open -= 1
         if error is not None and self.error is None:
-            self.error = translate(error, f"write to {message.topic()}[{message.partition()}] (right: Write)")
+            n_bytes = len(message.value() or b"") + len(message.key() or b"")
+            self.error = not_taken(error, n_bytes, f"write to {message.topic()}[{message.partition()}] (right: Write)")
 
 
 class Sender:
@@ -89,8 +90,9 @@ class Sender:
         last = {(append.topic, append.partition): number for number, append in enumerate(appends)}
         reporting = set(last.values())
         produce, now_ms = self._encoding.produce, self._encoding.clock()
+        large_bytes = _large(self._max_record_bytes)
         for number, append in enumerate(appends):
-            if number in reporting or len(append.value) > LARGE_BYTES:
+            if number in reporting or len(append.value) > large_bytes:
                 unit.n_open += 1
                 report: Callable[..., None] | None = unit.report
             else:
@@ -100,7 +102,9 @@ class Sender:
                     self._producer.poll(FULL_POLL_S)
             except KafkaException as error:
                 unit.n_open -= report is not None
-                raise translate(error.args[0], f"write to {append.topic}[{append.partition}]") from error
+                raise not_taken(
+                    error.args[0], append.n_bytes, f"write to {append.topic}[{append.partition}]"
+                ) from error
 
     def pump(self) -> None:
         """Take delivery reports, settle what they complete, and commit positions that are due."""
@@ -150,11 +154,17 @@ def check_sizes(appends: Sequence[Append], limit_bytes: int) -> None:
     RecordTooLargeError
         If one is larger.
     """
+    large_bytes = _large(limit_bytes)
     for append in appends:
-        if len(append.value) > LARGE_BYTES and append.n_bytes > limit_bytes:
+        if len(append.value) > large_bytes and append.n_bytes > limit_bytes:
             place = TopicPartition(append.topic, append.partition)
             msg = (
                 f"a record of {append.n_bytes:,} bytes for {place} is over the limit of {limit_bytes:,} bytes"
                 " (setting max_record_bytes)"
             )
             raise RecordTooLargeError(msg, limit_bytes)
+
+
+def _large(limit_bytes: int) -> int:
+    """Return from which size of its value on a record may be over a limit, with key and headers of usual size."""
+    return min(LARGE_BYTES, limit_bytes // 2)

@@ -11,7 +11,7 @@ from dfml.clock import Clock
 from dfml.errors import LogError, UnknownTopicError
 from dfml.log.base import Commit
 from dfml.log.kafka.client import Clients, client_logger
-from dfml.log.kafka.errors import translate, translated
+from dfml.log.kafka.errors import not_taken, translate, translated
 from dfml.record import Append, Position, TopicName, TopicPartition
 
 TIMEOUT_S = 10.0
@@ -89,7 +89,7 @@ class Transactions:
         with self._guard:
             producer = self._started()
             offsets: list[int | None] = [None] * len(appends)
-            errors: list[KafkaError] = []
+            errors: list[tuple[KafkaError, int]] = []
             try:
                 producer.begin_transaction()
                 now_ms = self._encoding.clock()
@@ -132,7 +132,7 @@ class Transactions:
             if offsets
         ]
 
-    def _abort(self, producer: Producer, error: Exception, errors: Sequence[KafkaError]) -> LogError:
+    def _abort(self, producer: Producer, error: Exception, errors: Sequence[tuple[KafkaError, int]]) -> LogError:
         """End a transaction without effect, and say why it failed; a producer that cannot go on is given up."""
         raised: KafkaError | None = error.args[0] if isinstance(error, KafkaException) else None
         if raised is not None and raised.fatal():
@@ -144,9 +144,11 @@ class Transactions:
                 self._producer = None
         if isinstance(error, LogError):
             return error
-        first = next((each for each in errors if each.code() not in {KafkaError._PURGE_QUEUE}), raised)
-        assert first is not None
-        return translate(first, "write a unit (right: Write)")
+        for each, n_bytes in errors:
+            if each.code() != KafkaError._PURGE_QUEUE:
+                return not_taken(each, n_bytes, "write a unit (right: Write)")
+        assert raised is not None
+        return translate(raised, "write a unit (right: Write)")
 
     def close(self) -> None:
         """Give the producer up."""
@@ -161,12 +163,12 @@ def simple_metadata(clients: Clients, group: str) -> bytes:
     return found
 
 
-def _reporter(offsets: list[int | None], errors: list[KafkaError], number: int) -> Callable[..., None]:
+def _reporter(offsets: list[int | None], errors: list[tuple[KafkaError, int]], number: int) -> Callable[..., None]:
     def report(error: KafkaError | None, message: Message) -> None:
         if error is None:
             offsets[number] = message.offset()
         else:
-            errors.append(error)
+            errors.append((error, len(message.value() or b"") + len(message.key() or b"")))
 
     return report
 
