@@ -255,7 +255,9 @@ class KafkaMembership(Membership):
     def _revoked(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
         lost = frozenset(place.partition for place in places)
         try:
-            if not self._fenced:
+            # What came and went before it was taken up leaves nothing to be finished; a member that joins on a thread
+            # of its own must not settle there what the loop has sent.
+            if lost & self._owned and not self._fenced:
                 self._before_release(self, lost & self._owned)
         except LogError as error:
             # They go nevertheless: what was not committed is read again by their next owner.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
@@ -70,3 +71,17 @@ def test_who_was_silent_for_too_long_is_no_member_whether_or_not_the_client_know
     time.sleep(1.1)
     with pytest.raises(FencedError, match="was away too long"):
         member.poll()
+
+
+def test_numbers_that_were_never_taken_up_are_not_handed_over(join: Callable) -> None:
+    released = []
+    old = join(away, lambda _member, numbers: released.append(numbers))
+    new = join(nothing, nothing)
+
+    def is_shared() -> bool:
+        with suppress(LogUnavailableError):
+            old.poll()
+        return len(new.poll()) == 2
+
+    until(is_shared)
+    assert released == []
