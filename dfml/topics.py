@@ -17,6 +17,8 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 PREFIX = re.compile(r"[A-Za-z0-9._-]+")
 
 Kind = Literal["model", "pipeline", "errors", "control", "lineage"]
+FATES = "lineage.fates"
+"""The last words of the topic of drops."""
 KINDS: tuple[Kind, ...] = ("model", "pipeline", "errors", "control", "lineage")
 
 
@@ -107,7 +109,7 @@ class Topics:
     @property
     def fates(self) -> TopicName:
         """The topic of drops: which record, why, what was missing."""
-        return self.expand("lineage.fates")
+        return self.expand(FATES)
 
     def parse(self, topic: str) -> TopicRef | None:
         """Parse a full topic name; None when it is not of this prefix and namespace or not of the grammar."""

@@ -8,23 +8,30 @@ comes after all.
 
 from collections.abc import Callable, Collection, Mapping
 
+import orjson
+
 from dfml.headers import ERROR_KIND, PARENTS, Identity, identity
 from dfml.log.base import Log
 from dfml.record import Record, TopicName, TopicPartition
+from dfml.topics import FATES
+from dfml_engine.flow import Ending
 
 CLOCK_MARGIN_MS = 5_000
 """How far the clocks that stamp two topics may be apart."""
 READ_RECORDS = 2_000
+GIVEN_UP = {ending.value: ending for ending in (Ending.CLOSED, Ending.IMPOSSIBLE)}
+"""The reasons of drops that say of their rule that it will not fire for the request."""
 
 
 class Sent:
     """What an earlier owner of a partition number has written: results, errors and drops, each with its parents."""
 
-    __slots__ = ("_failed", "_parents")
+    __slots__ = ("_failed", "_given_up", "_parents")
 
     def __init__(self) -> None:
         self._parents: dict[tuple[TopicName, Identity], set[bytes]] = {}
         self._failed: set[tuple[str, int, str]] = set()
+        self._given_up: dict[Identity, Ending] = {}
 
     def __bool__(self) -> bool:
         return bool(self._parents)
@@ -39,16 +46,25 @@ class Sent:
         self._parents.setdefault((record.topic, own), set()).update((record.header(PARENTS) or b"").split(b","))
         if record.header(ERROR_KIND) is not None:
             self._failed.add((own.pipeline, own.version, own.request))
+        elif record.topic.endswith(FATES):
+            reason = orjson.loads(record.value).get("reason")
+            if reason in GIVEN_UP:
+                self._given_up[own] = GIVEN_UP[reason]
 
     def update(self, other: "Sent") -> None:
         """Take note of everything that another one knows."""
         for result, parents in other._parents.items():
             self._parents.setdefault(result, set()).update(parents)
         self._failed |= other._failed
+        self._given_up |= other._given_up
 
     def parents(self, topic: TopicName, own: Identity) -> Collection[bytes] | None:
         """Return the parents of the records of this topic and identity, as their header spells them, if any."""
         return self._parents.get((topic, own))
+
+    def given_up(self, own: Identity) -> Ending | None:
+        """Return how a rule ended that dropped what it held for a request, or None where it did not."""
+        return self._given_up.get(own)
 
     def has_failed(self, pipeline: str, version: int, request: str) -> bool:
         """Return whether an error was written for the request."""

@@ -158,6 +158,11 @@ class Task:
         fired = Ending.OVER if rule.fires_short else Ending.FIRED
         return fired if (rule.sink, self._identity(flow, rule, visit)) in self.already else Ending.IMPOSSIBLE
 
+    def _given_up_before(self, flow: Flow, gathering: Gathering) -> Ending | None:
+        """Return how an earlier owner gave the rule up: what comes now, in whatever order, must not fire it."""
+        before = bool(self.already) and not flow.topology.cyclic
+        return self.already.given_up(self._identity(flow, gathering.rule, 0)) if before else None
+
     def _pass_over(self, flow: Flow, feed: Feed, visit: int, arrival: Arrival, parents: Collection[bytes]) -> None:
         """Take a record for a rule that had fired or failed before: it was used then, or it comes too late."""
         rule, record, key = flow.topology.rules[feed.rule], arrival.record, (feed.rule, visit)
@@ -216,7 +221,7 @@ class Task:
         if gathering.arrived & bit:
             self._drop(flow.topology, arrival.record, rule, arrival.late_reason(Ending.FIRED, rule, slot))
             return
-        if gathering.arrived and arrival.record.timestamp_ms > gathering.close_ms:
+        if gathering.arrived and arrival.record.timestamp_ms >= gathering.close_ms:
             self._close(flow, gathering)
             reason = flow.ended[rule.index, gathering.visit].late_reason(rule, slot)
             self._drop(flow.topology, arrival.record, rule, reason)
@@ -254,6 +259,8 @@ class Task:
 
     def _decide(self, flow: Flow, gathering: Gathering, *, closed: bool = False) -> None:
         match decide(gathering.rule, gathering.arrived, gathering.never, closed=closed):
+            case Decision.FIRE if before := self._given_up_before(flow, gathering):
+                self._give_up(flow, gathering, before)
             case Decision.FIRE:
                 gathering.fired = True
                 self._fire(flow, gathering.rule, gathering.visit, gathering.data(), gathering.used())

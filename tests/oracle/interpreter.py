@@ -112,7 +112,7 @@ class Interpreter:
         if is_of_loop and join.arrived.get(slot, name) != name and join.ended not in {"unmet", "failed"}:
             self.drop(name, rule.id, slot, {"superseded"} | UNMET)
             return
-        if stamp > join.opened + rule.window and not join.ended:
+        if stamp >= join.opened + rule.window and not join.ended:
             self.decide(rule, name.request, visit, closed=True)
         if join.ended:
             parts = range(rule.n_data) if slot < rule.n_data else range(rule.n_data, len(rule.slots))
