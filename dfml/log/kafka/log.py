@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Sequence
 
@@ -9,9 +10,9 @@ from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPlace
 
 from dfml.clock import Clock, wall_clock_ms
-from dfml.errors import ConflictError, LogError, LogReadOnlyError
+from dfml.errors import ConflictError, LogError, LogReadOnlyError, LogUnavailableError
 from dfml.log.base import Cleanup, Commit, Log, Membership, Reader, Settled, TopicConfig
-from dfml.log.kafka.catalogue import ANSWER_S, Catalogue
+from dfml.log.kafka.catalogue import ANSWER_S, LOOK_AGAIN_S, Catalogue
 from dfml.log.kafka.client import Clients, Health, client_logger
 from dfml.log.kafka.errors import configured, translated
 from dfml.log.kafka.group import KafkaMembership, may_not_commit
@@ -225,14 +226,26 @@ class KafkaLog(Log):
         places = [KafkaPlace(place.topic, place.partition) for place in partitions]
         if not places:
             return {}
+        until_s = time.monotonic() + ANSWER_S
+        while True:
+            try:
+                answers = self._ask_committed(group, places)
+            except LogUnavailableError:
+                # A group that is new has no coordinator for a moment.
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(LOOK_AGAIN_S)
+            else:
+                found = ((TopicPartition(TopicName(each.topic), each.partition), each.offset) for each in answers)
+                return {place: offset for place, offset in found if offset >= 0}
+
+    def _ask_committed(self, group: str, places: list[KafkaPlace]) -> list[KafkaPlace]:
         with self._guard, translated(f"ask for the positions of group {self._id(group)!r} (right: Read)"):
             asker = self._askers.get(group)
             if asker is None:
                 asker = self._askers[group] = Consumer(self._clients.positions(self._id(group)), logger=client_logger)
-            answers = asker.committed(places, ANSWER_S)
-        return {
-            TopicPartition(TopicName(each.topic), each.partition): each.offset for each in answers if each.offset >= 0
-        }
+            answers: list[KafkaPlace] = asker.committed(places, ANSWER_S)
+            return answers
 
     def join(self, group: str, partitions: int, *, session_timeout_ms: int = 6000) -> Membership:
         """Become a member of a group that shares the partition numbers 0 to ``partitions - 1``."""
