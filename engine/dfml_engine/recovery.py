@@ -47,9 +47,9 @@ class Sent:
         if record.header(ERROR_KIND) is not None:
             self._failed.add((own.pipeline, own.version, own.request))
         elif record.topic.endswith(FATES):
-            reason = orjson.loads(record.value).get("reason")
-            if reason in GIVEN_UP:
-                self._given_up[own] = GIVEN_UP[reason]
+            ending = _given_up_as(record.value)
+            if ending is not None:
+                self._given_up[own] = ending
 
     def update(self, other: "Sent") -> None:
         """Take note of everything that another one knows."""
@@ -69,6 +69,16 @@ class Sent:
     def has_failed(self, pipeline: str, version: int, request: str) -> bool:
         """Return whether an error was written for the request."""
         return (pipeline, version, request) in self._failed
+
+
+def _given_up_as(fate: bytes) -> Ending | None:
+    """Return how the rule ended that wrote this fate, or None; what is no fate of ours says nothing."""
+    try:
+        told = orjson.loads(fate)
+    except orjson.JSONDecodeError:
+        return None
+    reason = told.get("reason") if isinstance(told, dict) else None
+    return GIVEN_UP.get(reason) if isinstance(reason, str) else None
 
 
 def already_written(

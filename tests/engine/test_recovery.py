@@ -280,3 +280,10 @@ def test_results_older_than_what_is_read_again_are_not_looked_at(log: Log, own: 
     found = already_written(log, {TopicPartition(source, 0): 0}, lambda: [sink])
     requests = {key for key in (b"old", b"new") if (sink, identity(Record(sink, 0, 0, key, b"", (), 0))) in found[0]}
     assert requests == {b"new"}
+
+
+@pytest.mark.parametrize("value", [b"\xffgarbage", b"", b"[]", b'{"reason": ["x"]}'])
+def test_a_fate_that_is_none_of_ours_says_nothing_of_its_rule(value: bytes):
+    record, sent = Record(TOPICS.fates, 0, 0, b"r1", value, (), 0), Sent()
+    sent.add(record)
+    assert sent.given_up(identity(record)) is None
