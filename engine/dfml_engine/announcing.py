@@ -1,21 +1,19 @@
 """Says on the log, again and again, that the parts of this process are at work and which partition numbers they own."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 
 from dfml.clock import Clock
-from dfml.log.base import Log
 from dfml.operations.owners import RENEW_MS, Owner, this_process
-from dfml.record import Append, Record, TopicName, TopicPartition
 from dfml.topics import Topics
 from dfml_engine.outcome import Outcome
 from dfml_engine.share import Share
-from dfml_engine.worker import NOTHING
+from dfml_engine.worker import ReadsNothing
 
 LOOK_MS = 1_000
 """How often the share is looked at for a change that is to be said at once."""
 
 
-class Announcer:
+class Announcer(ReadsNothing):
     """A worker that reads nothing and writes what this process owns.
 
     Parameters
@@ -29,8 +27,6 @@ class Announcer:
     clock : Clock
         Milliseconds since the epoch.
     """
-
-    group = inherits = ""
 
     def __init__(
         self, topics: Topics, selected: Mapping[str, tuple[str, ...]], share: Share, partitions: int, clock: Clock
@@ -49,24 +45,6 @@ class Announcer:
         """Say from now on that the pages of this process are there."""
         self._url = url
         self._next_ms = 0
-
-    def topics(self) -> frozenset[TopicName]:
-        """Return none."""
-        return NOTHING
-
-    def paused(self) -> frozenset[TopicName]:
-        """Return none."""
-        return NOTHING
-
-    def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
-        """Do nothing: nothing is read."""
-
-    def release(self, partitions: Collection[int]) -> None:
-        """Do nothing: the next look finds it out."""
-
-    def handle(self, batch: Sequence[Record]) -> Outcome:
-        """Do nothing: nothing is read."""
-        return Outcome()
 
     def tick(self, now_ms: int) -> Outcome:
         """Say it again when it is due or has changed; a clock that was set back makes it due."""
@@ -93,7 +71,7 @@ class Announcer:
 
     def leave(self) -> Outcome:
         """Return what takes it all back."""
-        appends: list[Append] = [owner.leave(self._topics) for owner in self.owners()]
+        appends = [owner.leave(self._topics) for owner in self.owners()]
         return Outcome(appends=appends, refused=_give_up)
 
 

@@ -1,21 +1,21 @@
 """Deletes the topics of what was unloaded, if its document says so, when its last requests have had their time."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 from dfml.clock import Clock
 from dfml.log.base import Log
-from dfml.record import Record, TopicName, TopicPartition
+from dfml.record import TopicName
 from dfml.spec.schema import Model, Pipeline
 from dfml.topics import Topics
 from dfml_engine.flows import FLOW_AGE_MS
 from dfml_engine.outcome import Outcome
 from dfml_engine.registry import LoadedSpec
-from dfml_engine.worker import NOTHING
+from dfml_engine.worker import NOTHING, ReadsNothing
 
 Key = tuple[str, str]
 
 
-class Cleaning:
+class Cleaning(ReadsNothing):
     """A worker that reads nothing: it knows whose topics go with it, and when.
 
     What is unloaded while no process runs keeps its topics, and so does what was unloaded less than FLOW_AGE_MS before
@@ -32,8 +32,6 @@ class Cleaning:
     deletes : bool
         Whether this process deletes, or only knows what another deletes.
     """
-
-    group = inherits = ""
 
     def __init__(self, log: Log, topics: Topics, clock: Clock, *, deletes: bool) -> None:
         self._log = log
@@ -67,24 +65,6 @@ class Cleaning:
                 return NOTHING
 
     # -- the worker ---------------------------------------------------------------------------------------------------
-
-    def topics(self) -> frozenset[TopicName]:
-        """Return none."""
-        return NOTHING
-
-    def paused(self) -> frozenset[TopicName]:
-        """Return none."""
-        return NOTHING
-
-    def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
-        """Do nothing: nothing is read."""
-
-    def release(self, partitions: Collection[int]) -> None:
-        """Do nothing: topics are the whole namespace's."""
-
-    def handle(self, batch: Sequence[Record]) -> Outcome:
-        """Return nothing: no record comes."""
-        return Outcome()
 
     def tick(self, now_ms: int) -> Outcome:
         """Delete what is due."""

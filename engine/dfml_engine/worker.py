@@ -62,6 +62,30 @@ class Worker(Protocol):
         """Return when ``tick`` is next needed, or None."""
 
 
+class ReadsNothing:
+    """What a worker without topics has in common with all such: it is only told the time."""
+
+    group = inherits = ""
+
+    def topics(self) -> frozenset[TopicName]:
+        """Return none."""
+        return NOTHING
+
+    def paused(self) -> frozenset[TopicName]:
+        """Return none."""
+        return NOTHING
+
+    def resume(self, log: Log, starts: Mapping[TopicPartition, int]) -> None:
+        """Do nothing: nothing is read."""
+
+    def release(self, partitions: Collection[int]) -> None:
+        """Do nothing: nothing is remembered of partition numbers."""
+
+    def handle(self, batch: Sequence[Record]) -> Outcome:
+        """Return nothing: no record comes."""
+        return Outcome()
+
+
 class EngineWorker:
     """Fires the rules of the loaded pipelines of its selection for the partition numbers it is given records of.
 
