@@ -34,12 +34,16 @@ def group_size(variable: Variable, parents: Sequence[Variable], window: Floats) 
     values = variable.values[rows]
     if not parents or variable.classes or values.size < 2:
         return 1
-    asked = np.column_stack([np.nan_to_num(parent.values[rows], nan=np.inf) for parent in parents])
-    apart = (asked[1:] != asked[:-1]).any(axis=1)
+    same = values[1:] == values[:-1]
+    if not same.any():
+        return 1
+    asked = np.array([np.nan_to_num(parent.values[rows], nan=np.inf) for parent in parents])
+    apart = (asked[:, 1:] != asked[:, :-1]).any(axis=0)
+    shared = float(same[apart].mean()) if apart.any() else 0.0
+    if shared < MIN_SHARED:
+        return 1
     _, counts = np.unique(values, return_counts=True)
-    by_chance = float(((counts / values.size) ** 2).sum())
-    shared = float((values[1:] == values[:-1])[apart].mean()) if apart.any() else 0.0
-    if shared < max(MIN_SHARED, MIN_ABOVE_CHANCE * by_chance):
+    if shared < MIN_ABOVE_CHANCE * float(((counts / values.size) ** 2).sum()):
         return 1
     return max(round(values.size / counts.size), 1)
 

@@ -24,6 +24,10 @@ CLASS_PRIOR = 1.0
 """A discrete child may agree n times by luck (an error of one request in a thousand), so nothing is presumed of it."""
 MIN_ROWS = 8
 ROWS_PER_COLUMN = 3
+REFUTING_ROWS = 2
+"""So many rows a column are asked first whether any rule can hold: mostly they say that none does."""
+REFUTED = 2.0
+"""Times the tolerance, for what rounding leaves."""
 MAX_LINEAR = 8
 """Products are tried up to this many columns: 8 make 44, which a window of 132 rows can still refute."""
 MAX_STEPS = 4
@@ -113,18 +117,31 @@ def _forms(y: Floats, parents: Sequence[Variable], rows: np.ndarray) -> Iterator
 def _broken_rows(columns: Floats, target: Floats, reference: np.ndarray) -> np.ndarray | None:
     n = int(reference.sum())
     known = columns[reference]
+    spread = float(np.ptp(target[reference]))
+    if spread == 0.0 or _is_refuted(known, target[reference], spread):
+        return None
     left, singular, right = np.linalg.svd(known, full_matrices=False)
     kept = singular > 1e-10 * singular[0]
     if kept.sum() * ROWS_PER_COLUMN > n:
         return None
-    spread = float(np.ptp(target[reference]))
     coefficients = right[kept].T @ (left[:, kept].T @ target[reference] / singular[kept])
     error = np.abs(target - columns @ coefficients)
     leverage = (left[:, kept] ** 2).sum(axis=1)
     left_out = error[reference] / np.maximum(1.0 - leverage, 1e-12)
-    if spread == 0.0 or left_out.max() > TOLERANCE * spread:
-        return None
-    return np.asarray(error > 10 * TOLERANCE * spread)
+    return None if left_out.max() > TOLERANCE * spread else np.asarray(error > 10 * TOLERANCE * spread)
+
+
+def _is_refuted(known: Floats, target: Floats, spread: float) -> bool:
+    """Return whether some of the rows already tell that no coefficients obey; never True where all rows obey.
+
+    The rule's own coefficients leave at most ``TOLERANCE`` of each row, and least squares leave these rows no more.
+    """
+    n_rows = REFUTING_ROWS * known.shape[1]
+    if n_rows >= len(known):
+        return False
+    few, wanted = known[:: len(known) // n_rows], target[:: len(known) // n_rows]
+    rest = wanted - few @ np.linalg.lstsq(few, wanted, rcond=None)[0]
+    return bool(np.sqrt(rest @ rest) > REFUTED * TOLERANCE * spread * np.sqrt(wanted.size))
 
 
 def _step_rule(child: Variable, parents: Sequence[Variable], rows: np.ndarray, reference: np.ndarray) -> Rule | None:

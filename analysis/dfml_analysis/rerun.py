@@ -69,6 +69,17 @@ class Rerun:
         self.rows = np.flatnonzero(windows.window == 0)
         # One draw a step for all coalitions: what they have in common then cancels in their differences.
         self.luck = {step: np.argsort(rng.random(self.rows.size)) for step, _ in self.groups}
+        self._above = self._players_above()
+        self._answered: dict[tuple[str, frozenset[str]], tuple[np.ndarray, dict[str, Floats]]] = {}
+
+    def _players_above(self) -> dict[str, frozenset[str]]:
+        """Return the players that each group's answers depend on, itself among them; by the group's first variable."""
+        graph = self.windows.graph
+        return {
+            names[0]: self.players
+            & {player_of(self.windows, up) for name in names for up in {name, *nx.ancestors(graph, name)}}
+            for _, names in self.groups
+        }
 
     def run(self, exchanged: frozenset[str]) -> Outcome:
         """Return the target when the ``exchanged`` players have their current mechanism."""
@@ -85,7 +96,12 @@ class Rerun:
                 code = replay.after if step in exchanged else replay.before
                 simulated |= self._answers_of_code(step, code, children, parents, simulated)
                 continue
-            chosen, answers = self._answers(children, parents, self._known(step, exchanged), simulated, self.luck[step])
+            # Coalitions that differ only in players that this step does not depend on get the same answer.
+            key = (names[0], exchanged & self._above[names[0]])
+            if key not in self._answered:
+                known = self._known(step, exchanged)
+                self._answered[key] = self._answers(children, parents, known, simulated, self.luck[step])
+            chosen, answers = self._answered[key]
             simulated |= answers
             if step in exchanged:
                 donors.append(chosen)

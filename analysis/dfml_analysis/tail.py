@@ -7,8 +7,7 @@ Barndorff-Nielsen (1986), which keeps its relative accuracy far out in the tail.
 """
 
 import numpy as np
-from scipy.special import expit, log_ndtr
-from scipy.stats import t
+from scipy.special import expit, log_ndtr, stdtr
 
 from dfml_analysis.variables import Floats
 
@@ -53,42 +52,40 @@ def log_two_sided(
     usable = spread > 1e-12 * max(float(np.abs(weights).max(initial=0.0)), 1e-300)
     log_p, z = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
     if usable.any():
-        scaled = weights[:, usable] / spread[usable]
-        z[usable] = surplus @ scaled
-        root = np.abs(z[usable])
-        far = root > FAR
-        if far.any():
-            root[far] = _signed_root(probability, scaled[:, far] * np.sign(z[usable][far]), root[far])
+        z[usable] = (surplus @ weights)[usable] / spread[usable]
+        distance = np.abs(z)
+        for index in np.flatnonzero(distance > FAR):
+            scaled = weights[:, index] * (np.sign(z[index]) / spread[index])
+            distance[index] = _signed_root(probability, scaled, distance[index])
+        root = distance[usable]
         root /= np.sqrt(np.broadcast_to(inflation, z.shape)[usable])
         left = np.broadcast_to(freedom, z.shape)[usable]
-        student = t.logsf(root, np.clip(left, 1.0, LARGE))
+        student = np.log(np.maximum(stdtr(np.clip(left, 1.0, LARGE), -root), 1e-300))
         one_sided = np.where(left > LARGE, log_ndtr(-root), student)
         log_p[usable] = np.minimum(one_sided + np.log(2.0), 0.0)
     return log_p, z
 
 
-def _signed_root(probability: Floats, a: Floats, observed: Floats) -> Floats:
-    """Return r*, as normal as the sums of unit variance are not, for observed sums of 0 or more."""
-    e = probability[:, None]
+def _signed_root(probability: Floats, a: Floats, observed: float) -> float:
+    """Return r*, as normal as the sum of unit variance is not, for an observed sum of 0 or more; all shapes (n,)."""
+    heavy = a != 0.0
+    e, a = probability[heavy], a[heavy]
     logit = np.log(e) - np.log1p(-e)
-    centre = (e * a).sum(axis=0)
-    highest = np.where(a > 0, a, 0.0).sum(axis=0) - centre
-    target = np.minimum(observed, highest * (1.0 - 1e-3))
-    s = np.zeros(a.shape[1])
+    centre = float(e @ a)
+    highest = float(a[a > 0].sum()) - centre
+    target = min(observed, highest * (1.0 - 1e-3))
+    squares, s = a * a, 0.0
     for _ in range(MAX_STEPS):
         tilted = expit(logit + s * a)
-        slope = (tilted * a).sum(axis=0) - centre - target
-        curvature = (tilted * (1.0 - tilted) * a**2).sum(axis=0)
-        step = np.clip(slope / np.maximum(curvature, 1e-12), -2.0, 2.0)
-        s = np.maximum(s - step, 0.0)
-        if np.abs(step).max() < TOLERANCE:
+        slope = float(tilted @ a) - centre - target
+        curvature = float((tilted * (1.0 - tilted)) @ squares)
+        step = min(max(slope / max(curvature, 1e-12), -2.0), 2.0)
+        s = max(s - step, 0.0)
+        if abs(step) < TOLERANCE * (1.0 + s):
             break
     tilted = expit(logit + s * a)
-    curvature = (tilted * (1.0 - tilted) * a**2).sum(axis=0)
-    cumulant = np.logaddexp(np.log1p(-e), np.log(e) + s * a).sum(axis=0) - s * centre
-    w = np.sqrt(np.maximum(2.0 * (s * target - cumulant), 0.0))
-    v = s * np.sqrt(np.maximum(curvature, 1e-300))
-    near = (w < NEAR_CENTRE) | (v < NEAR_CENTRE)
-    safe_w, safe_v = np.where(near, 1.0, w), np.where(near, 1.0, v)
-    corrected = safe_w + np.log(safe_v / safe_w) / safe_w
-    return np.where(near, observed, corrected)
+    curvature = float((tilted * (1.0 - tilted)) @ squares)
+    cumulant = float((np.log1p(-e) + np.logaddexp(0.0, logit + s * a)).sum()) - s * centre
+    w = np.sqrt(max(2.0 * (s * target - cumulant), 0.0))
+    v = s * np.sqrt(max(curvature, 1e-300))
+    return observed if min(w, v) < NEAR_CENTRE else float(w + np.log(v / w) / w)

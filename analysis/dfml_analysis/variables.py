@@ -23,6 +23,8 @@ ROWS_PER_CLASS = 5
 MAX_TEXT_CLASSES = 50
 """Texts with more classes than this are identifiers or free text, whose value no test here can use."""
 
+FIRST_ROWS = 64
+"""These mostly have more distinct numbers than there may be classes, and spare the sorting of all."""
 LARGEST = 1e100
 """Numbers beyond this count as not finite: their squares, which every test needs, would not be."""
 
@@ -113,7 +115,10 @@ def _numbers(name: str, column: pd.Series) -> tuple[Floats, tuple[str, ...]]:
 
 
 def _scale(values: Floats, classes: tuple[str, ...]) -> Scale:
-    distinct, n = np.unique(values[~np.isnan(values)]).size, int((~np.isnan(values)).sum())
+    known = values[~np.isnan(values)]
+    if not classes and np.unique(known[:FIRST_ROWS]).size > MAX_CLASSES:
+        return Scale.NUMERIC
+    distinct, n = np.unique(known).size, known.size
     if distinct == 0:
         return Scale.EMPTY
     if distinct == 1:
