@@ -16,7 +16,7 @@ Shah & Peters (2020), generalised covariance measure; Candes et al. (2018), cond
 Hoerrmann & Buehlmann (2022), estimated weights.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import ks_2samp, kstwobign
@@ -29,6 +29,8 @@ from dfml_analysis.variables import Floats
 CLIP_SD = 4.0
 SMALL_SD = 0.05
 """Residuals below this part of their spread are no smaller to the logarithm."""
+MEAN_SHARE = 1.0 / 3.0
+"""Of a numeric variable's level for its mean, which is what mostly changes; the other tests share the rest."""
 MIN_TOLD = 0.05
 """Part of the residuals' log size that the parents must tell beyond what as many columns tell of chance."""
 MAX_LOG_SPREAD = 3.0
@@ -66,10 +68,17 @@ def no_evidence(n_rows: float, test: str = "same in both") -> Evidence:
     return Evidence(test, 0.0, 0.0, n_rows)
 
 
-def strongest(found: list[Evidence]) -> Evidence:
-    """Return the strongest evidence, its p-value corrected for having looked ``len(found)`` times."""
-    best = min(found, key=lambda evidence: evidence.log_p)
-    return Evidence(best.test, min(best.log_p + np.log(len(found)), 0.0), best.effect, best.n_rows)
+def strongest(found: list[Evidence], first: float | None = None) -> Evidence:
+    """Return the strongest evidence, its p-value corrected for having looked ``len(found)`` times.
+
+    ``first`` is the share of the level that the first has, the others share the rest evenly (weighted Bonferroni,
+    Genovese, Roeder, Wasserman 2006); an equal share by default.
+    """
+    n = len(found)
+    shares = [1.0 / n] * n if first is None or n == 1 else [first, *[(1.0 - first) / (n - 1)] * (n - 1)]
+    corrected = [evidence.log_p - np.log(share) for evidence, share in zip(found, shares, strict=True)]
+    best = int(np.argmin(corrected))
+    return replace(found[best], log_p=float(min(corrected[best], 0.0)))
 
 
 def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidence:
@@ -89,32 +98,39 @@ def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidenc
     spread = np.sqrt(overlap.weight @ residual**2 / overlap.total)
     if spread <= EXACT_SD * clipped.std():
         return no_evidence(overlap.n_rows)
-    residual = _evened(residual / spread, overlap)
+    residual, precise = _evened(residual / spread, overlap)
     u = 2.0 * (_ranks(residual) - 0.5) / residual.size - 1.0
     v = u * u
-    scores = np.array([residual, u, (3 * v - 1) / 2, (5 * v - 3) * u / 2, ((35 * v - 30) * v + 3) / 8]).T
+    scores = np.array([precise, u, (3 * v - 1) / 2, (5 * v - 3) * u / 2, ((35 * v - 30) * v + 3) / 8]).T
     found = _score_evidence(("mean", "rank", "spread", "skew", "tails"), scores, overlap)
     if overlap.columns.shape[1] == 1:
         found.append(_kolmogorov_smirnov(child, window, overlap))
     elif overlap.n_rows >= MIN_PATTERN_ROWS:
         found.append(_pattern(residual, overlap, window))
-    return strongest(found)
+    return strongest(found, MEAN_SHARE)
 
 
-def _evened(residual: Floats, overlap: Overlap) -> Floats:
-    """Return residuals in units of their own spread where the parents tell it, clipped.
+def _evened(residual: Floats, overlap: Overlap) -> tuple[Floats, Floats]:
+    """Return residuals in units of their own spread where the parents tell it, and those over that spread; clipped.
 
-    Rows with much noise say little of a change, and would drown those with little.
+    Rows with much noise say little of a change, and would drown those with little: a shift by as much everywhere is
+    best seen where each row weighs by its precision, one by a part of the spread in units of it.
     """
+    precise = residual
     if overlap.columns.shape[1] > 1:
         logs = np.log(np.abs(residual) + SMALL_SD)
         rest = overlap.net_of_parents(logs[:, None])[:, 0]
         centred = logs - overlap.weight @ logs / overlap.total
         told = 1.0 - (overlap.weight @ rest**2) / max(float(overlap.weight @ centred**2), 1e-300)
         if told > MIN_TOLD + 2.0 * overlap.columns.shape[1] / residual.size:
-            residual = residual / np.exp(np.clip(centred - rest, -MAX_LOG_SPREAD, MAX_LOG_SPREAD))
-            residual = residual / np.sqrt(max(float(overlap.weight @ residual**2 / overlap.total), 1e-300))
-    return np.asarray(np.clip(residual, -CLIP_SD, CLIP_SD))
+            spread = np.exp(np.clip(centred - rest, -MAX_LOG_SPREAD, MAX_LOG_SPREAD))
+            residual = _of_unit_spread(residual / spread, overlap)
+            precise = _of_unit_spread(np.clip(residual, -CLIP_SD, CLIP_SD) / spread, overlap)
+    return np.clip(residual, -CLIP_SD, CLIP_SD), np.clip(precise, -CLIP_SD, CLIP_SD)
+
+
+def _of_unit_spread(residual: Floats, overlap: Overlap) -> Floats:
+    return np.asarray(residual / np.sqrt(max(float(overlap.weight @ residual**2 / overlap.total), 1e-300)))
 
 
 def discrete_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidence:

@@ -10,6 +10,7 @@ from dfml_analysis.basis import orthonormal
 from dfml_analysis.causal_graph import read_graph
 from dfml_analysis.columns import Kind
 from dfml_analysis.evaluate.mechanisms import FAMILIES, NOISE_SD
+from dfml_analysis.evidence import Evidence, strongest
 from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms
 from dfml_analysis.overlap import estimate_overlap
 from dfml_analysis.windows import read_windows
@@ -56,11 +57,29 @@ def test_half_a_standard_deviation_is_seen_under_a_covariate_shift(family: str) 
     assert seen >= 11
 
 
+def test_a_shift_that_is_small_beside_most_noise_is_seen_where_noise_is_small() -> None:
+    def window(rng: np.random.Generator, offset: float) -> pd.DataFrame:
+        x = rng.normal(size=N_ROWS)
+        return pd.DataFrame({"x": x, "y": x + offset + np.exp(x) * rng.normal(size=N_ROWS)})
+
+    rngs = [np.random.default_rng(seed) for seed in range(12)]
+    seen = sum(_examine(window(rng, 0.0), window(rng, 0.15)).evidence.log_p < np.log(0.01) for rng in rngs)
+    assert seen >= 9, "without weights by precision 7 of them were"
+
+
+def test_the_first_of_several_tests_may_have_a_larger_share_of_the_level() -> None:
+    found = [Evidence("mean", np.log(0.001), 0.0, 9.0), Evidence("rank", np.log(0.002), 0.0, 9.0)]
+    found += [Evidence("tails", 0.0, 0.0, 9.0)]
+    assert np.exp(strongest(found).log_p) == pytest.approx(0.003)
+    assert np.exp(strongest(found, first=0.5).log_p) == pytest.approx(0.002)
+    assert strongest(found[::-1], first=0.5).test == "mean"
+
+
 def test_a_wider_spread_is_seen_though_the_mean_is_the_same() -> None:
     reference, current = _windows("linear", 1, shift=0.5)
     current["y"] += np.random.default_rng(2).normal(0.0, NOISE_SD, N_ROWS)
     found = _examine(reference, current)
-    assert found.evidence.log_p < np.log(1e-6)
+    assert found.evidence.log_p < np.log(1e-5)
     assert found.evidence.test in {"spread", "tails"}
 
 
