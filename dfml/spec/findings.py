@@ -1,8 +1,9 @@
 """What is wrong with a document, and where: findings and their paths."""
 
+import bisect
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 Path = tuple[str | int, ...]
@@ -10,6 +11,8 @@ Path = tuple[str | int, ...]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_CHARACTERS = 60
+_COMPARED = 20
+"""With how many words one is compared at most: each takes some ten microseconds."""
 
 
 class Finding(NamedTuple):
@@ -52,14 +55,23 @@ def show_value(value: object) -> str:
 
 
 def nearest(got: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was probably meant, or None when none is near; upper and lower case count little."""
+    """Return the known word that was probably meant, or None when none is near; upper and lower case count little.
+
+    Of many words only those that begin alike are compared.
+    """
     candidates = sorted(set(known) - {got})
-    near = difflib.get_close_matches(got, candidates, n=1)
+    near = difflib.get_close_matches(got, _beginning_alike(got, candidates), n=1)
     if near:
         return near[0]
     folded = {word.lower(): word for word in reversed(candidates)}
-    near = difflib.get_close_matches(got.lower(), list(folded), n=1)
+    near = difflib.get_close_matches(got.lower(), _beginning_alike(got.lower(), sorted(folded)), n=1)
     return folded[near[0]] if near else None
+
+
+def _beginning_alike(got: str, words: Sequence[str]) -> Sequence[str]:
+    """Return the neighbours of a word among sorted ones; all, where they are few."""
+    place = bisect.bisect_left(words, got)
+    return words if len(words) <= _COMPARED else words[max(place - _COMPARED // 2, 0) : place + _COMPARED // 2]
 
 
 def suggest(got: str, known: Iterable[str]) -> str:

@@ -63,6 +63,7 @@ class Control:
         self._clock = clock
         self._registry = Registry(topics, clock)
         self._next: dict[TopicPartition, int] = {}
+        self._checked: set[tuple[TopicName, int]] = set()
 
     def prepare(self) -> None:
         """Make the topics of the namespace that every part needs.
@@ -82,7 +83,8 @@ class Control:
         self._log.create_topics([TopicConfig(name, self._partitions, self._retention_ms) for name in names])
 
     def _check_partitions(self) -> None:
-        counts = {name: config.partitions for name, config in self._log.topics().items() if self._is_shared_out(name)}
+        counts = {name: config.partitions for name, config in self._log.topics().items()}
+        unchecked = counts.items() - self._checked
         count = counts.get(self._topics.errors, self._partitions)
         if count != self._partitions:
             msg = (
@@ -90,13 +92,15 @@ class Control:
                 f"{self._partitions}; all topics of a namespace have one count: set partitions to {count}"
             )
             raise ConflictError(msg)
-        if others := {name: other for name, other in sorted(counts.items()) if other != count}:
-            listed = ", ".join(f"'{name}' ({other})" for name, other in others.items())
+        others = [(name, other) for name, other in unchecked if other != count and self._is_shared_out(name)]
+        if others:
+            listed = ", ".join(f"'{name}' ({other})" for name, other in sorted(others))
             msg = (
                 f"all topics of a namespace have one partition count, here {count}, but not {listed}; "
                 "delete these and load what reads and writes them again"
             )
             raise ConflictError(msg)
+        self._checked |= unchecked
 
     def _is_shared_out(self, topic: TopicName) -> bool:
         ref = self._topics.parse(topic)

@@ -299,13 +299,13 @@ class EventLoop:
                 if outcome:
                     self.submit(outcome)
                 self._wake_by(worker.wake_ms())
-        self._pace()
+        self._follow_workers()
+
+    def _follow_workers(self) -> None:
+        """Read what workers want now; a topic waits, for all of the process, where one holds as much as it may."""
+        self._reading.pause(NOTHING.union(*(worker.paused() for worker in self._workers)))
         if any(worker.topics() is not self._wanted[number] for number, worker in enumerate(self._workers)):
             self.refresh()
-
-    def _pace(self) -> None:
-        """Let topics wait, for every worker of the process, where one holds as much as it may."""
-        self._reading.pause(NOTHING.union(*(worker.paused() for worker in self._workers)))
 
     async def _look(self) -> None:
         """Read what other processes append, a batch a turn so that requests in this process go on."""
@@ -396,4 +396,4 @@ class EventLoop:
             if outcome:
                 self.submit(outcome)
             self._wake_by(worker.wake_ms())
-        self._pace()
+        self._follow_workers()

@@ -140,6 +140,10 @@ class Parts:
         gone = [Append(self.topics.owners, 0, key, b"") for key in self.registry.owners.forgotten()]
         self.loop.submit(Outcome(appends=gone))
         self.started = True
+        self.registry.give_way(self._has_requests)
+
+    def _has_requests(self) -> bool:
+        return self.gateway is not None and bool(self.gateway.outstanding)
 
     async def stop(self) -> None:
         """Stop the workers; what was handed in is written."""

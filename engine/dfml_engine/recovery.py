@@ -109,11 +109,13 @@ def already_written(
 
 
 def written_since(
-    log: Log, sinks: Collection[TopicName], partitions: Collection[int], since_ms: int
+    log: Log, sinks: Callable[[], Collection[TopicName]], partitions: Collection[int], since_ms: int
 ) -> dict[int, Sent]:
     """Return, for each partition number, what was written to the sinks since a time; absent topics are passed over."""
-    known = log.topics() if partitions else {}
-    there = [topic for topic in sinks if topic in known]
+    if not partitions:
+        return {}
+    known = log.topics()
+    there = [topic for topic in sinks() if topic in known]
     return {number: _tails(log, there, number, since_ms - CLOCK_MARGIN_MS) for number in partitions}
 
 

@@ -6,7 +6,10 @@ follows them; there is no other scheduler.
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +26,11 @@ from dfml.topics import Topics
 from dfml_engine.outcome import Outcome
 
 logger = logging.getLogger(__name__)
+
+PATIENCE_S = 0.05
+"""How long what the control topics say waits for a moment without a request under way."""
+SLICE_S = 0.005
+"""How long it is taken up at a stretch, before requests have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +149,30 @@ class RegistryListener(Protocol):
 
 
 class Registry:
-    """A worker without a group that follows the control topics from their beginning."""
+    """A worker without a group that follows the control topics from their beginning.
+
+    Once it has to give way to requests, it takes records up between them: to load a pipeline takes longer than to
+    answer a request, which must not wait for it.
+    """
 
     group = inherits = ""
 
     def __init__(self, topics: Topics, clock: Clock = wall_clock_ms) -> None:
         self._topics = topics
         self._read = frozenset({topics.specs, topics.status, topics.owners})
+        self._has_requests: Callable[[], bool] | None = None
+        self._waiting: deque[Record] = deque()
+        self._waiting_since_s = 0.0
         self._listeners: list[RegistryListener] = []
         self.versions: dict[tuple[str, str], dict[int, LoadedSpec]] = {}
         self.highest: dict[tuple[str, str], int] = {}
         self.statuses: dict[tuple[str, str, str], PartStatus] = {}
         self.owners = Owners(clock)
         self.n_unreadable = 0
+
+    def give_way(self, has_requests: Callable[[], bool]) -> None:
+        """Let requests go first from now on: take records up while there are none, and a few at a time."""
+        self._has_requests = has_requests
 
     def listen(self, listener: RegistryListener) -> None:
         """Tell the listener of every spec that comes from now on."""
@@ -185,25 +204,45 @@ class Registry:
 
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Take specs and statuses; a record that cannot be read is noted and passed over."""
-        for record in batch:
-            try:
-                self._take(record)
-            except (DfmlError, ValueError, KeyError, TypeError) as error:
-                why = f"it has no {error}" if isinstance(error, KeyError) else error
-                logger.error("control: %s is no record of this version and is passed over: %s", record.position, why)
-                self.n_unreadable += 1
-            except Exception:
-                logger.exception("control: %s could not be taken up", record.position)
-                self.n_unreadable += 1
+        if not self._waiting:
+            self._waiting_since_s = time.monotonic()
+        self._waiting += batch
+        self._take_waiting()
         return Outcome()
 
     def tick(self, now_ms: int) -> Outcome:
-        """Do nothing: the registry has no time of its own."""
+        """Take what waits."""
+        self._take_waiting()
         return Outcome()
 
     def wake_ms(self) -> int | None:
-        """Return None: the registry waits for nothing."""
-        return None
+        """Return 0, for soon, while something waits."""
+        return 0 if self._waiting else None
+
+    def _take_waiting(self) -> None:
+        if self._has_requests is None:
+            self.take_up()
+        elif not self._has_requests() or time.monotonic() >= self._waiting_since_s + PATIENCE_S:
+            self.take_up(SLICE_S)
+
+    def take_up(self, limit_s: float = math.inf) -> None:
+        """Take up what waits, for about so long; without a limit, all."""
+        began_s = now_s = time.monotonic()
+        while self._waiting and now_s < began_s + limit_s:
+            self._take_one(self._waiting.popleft())
+            now_s = time.monotonic()
+        self._waiting_since_s = now_s
+
+    def _take_one(self, record: Record) -> None:
+        try:
+            self._take(record)
+        except (DfmlError, ValueError, KeyError, TypeError) as error:
+            why = f"it has no {error}" if isinstance(error, KeyError) else error
+            logger.error("control: %s is no record of this version and is passed over: %s", record.position, why)
+            self.n_unreadable += 1
+        except Exception:
+            logger.exception("control: %s could not be taken up", record.position)
+            self.n_unreadable += 1
 
     def _take(self, record: Record) -> None:
         if record.topic == self._topics.owners:

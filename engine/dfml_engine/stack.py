@@ -206,6 +206,8 @@ class Stack:
         """Load resources and take them up at once."""
         loaded = self.control.load(resources)
         self.loop.catch_up()
+        self.parts.registry.take_up()
+        self.loop.refresh()
         self.loop.write_now()
         return loaded
 

@@ -208,7 +208,7 @@ class EngineWorker:
         """Learn what was sent on already: for the records that will be read again, and without those that are late."""
         taken_over = {place.partition for place in starts} - self._already.keys()
         found = already_written(log, starts, self.sinks)
-        fired = written_since(log, self._sinks_fired_short(), taken_over, self._clock() - FLOW_AGE_MS)
+        fired = written_since(log, self._sinks_fired_short, taken_over, self._clock() - FLOW_AGE_MS)
         for number in found.keys() | fired.keys():
             sent = self._already.setdefault(number, Sent())
             for each in (found, fired):

@@ -1,5 +1,6 @@
 """``python -m experiments.dynamism``: load and unload many pipelines beside one that is called all the while."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ QUIET_S = 3.0
 PAUSE_S = 0.005
 CALLERS = 4
 BLOCKS = 10
+POLL_S = 0.005
+"""Between two questions whether a pipeline is ready: often enough to time it, too seldom to be a load of its own."""
 errors = Console(stderr=True)
 P = ParamSpec("P")
 
@@ -60,9 +63,9 @@ def _come_and_go(stack: Stack, control: Control, n_pipelines: int, table: Table)
     names = [f"p{number}" for number in range(n_pipelines)]
     phases: dict[str, list[tuple[float, float]]] = {}
     memory = _memory_mb(stack)
-    with _phase(phases, "alone"):
-        time.sleep(QUIET_S)
-    with httpx.Client(base_url=stack.url) as client:
+    with httpx.Client(base_url=stack.url) as client, _kept_apart(stack.pid, caller.pid):
+        with _phase(phases, "alone"):
+            time.sleep(QUIET_S)
         ready_ms = _in_blocks(phases, "loaded", partial(_load, control, client), names)
         full = _memory_mb(stack)
         with _phase(phases, "among all"):
@@ -80,6 +83,19 @@ def _come_and_go(stack: Stack, control: Control, n_pipelines: int, table: Table)
         table.add_row(f"load until ready, {which}: p50, max", f"{np.median(part):.1f} ms, {max(part):.1f} ms")
     table.add_row("unload until gone: p50, max", f"{np.median(gone_ms):.1f} ms, {max(gone_ms):.1f} ms")
     table.add_row("memory before, with all", f"{memory:.0f} MB, {full:.0f} MB")
+
+
+@contextmanager
+def _kept_apart(*others: int) -> Iterator[None]:
+    """Give what loads a core of its own: what it takes from those who answer is the scheduler's doing and not ours."""
+    cores = os.sched_getaffinity(0)
+    *shared, last = sorted(cores)
+    for process in others if shared else ():
+        os.sched_setaffinity(process, shared)
+    os.sched_setaffinity(0, {last})
+    yield
+    for process in (0, *others):
+        os.sched_setaffinity(process, cores)
 
 
 @contextmanager
@@ -118,7 +134,7 @@ def _unload(control: Control, client: httpx.Client, name: str, number: int) -> N
 
 def _wait_for(client: httpx.Client, name: str, status: int) -> None:
     while client.get(f"/v2/pipelines/{name}/ready").status_code != status:
-        time.sleep(0.001)
+        time.sleep(POLL_S)
 
 
 def _replace(stack: Stack, log: Log, n_replacements: int, table: Table) -> None:

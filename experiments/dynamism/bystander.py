@@ -40,6 +40,12 @@ class Caller:
         self._process.start()
         self._here.recv()
 
+    @property
+    def pid(self) -> int:
+        """The process that calls."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def stop(self) -> Calls:
         """Stop calling and return what was seen.
 

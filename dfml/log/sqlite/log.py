@@ -70,7 +70,9 @@ class SqliteLog(Log):
 
     def create_topics(self, configs: Iterable[TopicConfig]) -> None:
         """Create the topics that do not exist yet."""
-        writer, asked = self._writable(), list(configs)
+        writer, asked, there = self._writable(), list(configs), self._queries.topics()
+        if not [config for config in asked if _is_new(config, there)]:
+            return
         with writer.unit() as cursor:
             new = {config.name: config for config in asked if _is_new(config, writer.known.topics)}
             for config in new.values():

@@ -1,10 +1,14 @@
 """Which pipeline a call means: by its path, by Seldon's routing header, and at which version."""
 
-import difflib
+import heapq
 from collections.abc import Mapping
 
 from dfml.errors import NotFoundError
+from dfml.spec.findings import suggest
 from dfml_engine.gateways.api import PipelineStatus
+
+NAMED_PIPELINES = 20
+"""How many of those that are loaded a message names."""
 
 
 def find_pipeline(
@@ -36,6 +40,10 @@ def _not_loaded(asked: str, pipelines: Mapping[str, PipelineStatus]) -> str:
     if asked.endswith(".experiment"):
         return f"experiment {asked.removesuffix('.experiment')!r} is not loaded, or shares a model and not a pipeline"
     name = asked.removesuffix(".pipeline")
-    meant = difflib.get_close_matches(name, pipelines, 1)
-    hint = f"did you mean {meant[0]!r}?" if meant else f"loaded are: {', '.join(sorted(pipelines)) or 'none'}"
-    return f"pipeline {name!r} is not loaded; {hint}"
+    return f"pipeline {name!r} is not loaded{suggest(name, pipelines) or _loaded(pipelines)}"
+
+
+def _loaded(pipelines: Mapping[str, PipelineStatus]) -> str:
+    shown = heapq.nsmallest(NAMED_PIPELINES, pipelines)
+    others = len(pipelines) - len(shown)
+    return f"; loaded are: {', '.join(shown) or 'none'}{f' and {others} others' if others else ''}"
