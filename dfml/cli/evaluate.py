@@ -107,6 +107,12 @@ def evaluate(
         list[str] | None, typer.Option(help="Only this one; * stands for anything. May be repeated.")
     ] = None,
     slow_cases: Annotated[int, typer.Option(min=0, help="Cases a condition for methods that take seconds.")] = 1,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, help="Seconds after which a method has failed on a case.", show_default="120; 60 if quick"
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables, figures and the page; taken up again.")] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -119,7 +125,7 @@ def evaluate(
     from dfml_analysis.evaluate.run import LIMIT_S, Plan
 
     choice = Choice(suite, _folder(suite, data), split, _seeds(suite, seeds, split, quick=quick), quick)
-    limit_s = QUICK_LIMIT_S if quick else LIMIT_S
+    limit_s = limit or (QUICK_LIMIT_S if quick else LIMIT_S)
     plan = Plan(_matching(choice.cases(), condition or ["*"]), _chosen(methods, quick=quick), slow_cases, limit_s)
     answers, stopped = _run(plan, choice, out)
     _tell(answers, output)
