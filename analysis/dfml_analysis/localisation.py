@@ -14,7 +14,7 @@ from dfml_analysis.columns import Kind
 from dfml_analysis.elements import Elements
 from dfml_analysis.guilty import GuiltyPair
 from dfml_analysis.onset import Onset
-from dfml_analysis.verdict import Verdict
+from dfml_analysis.verdict import ALPHA, Verdict
 from dfml_analysis.versions import Load
 from dfml_analysis.wording import short_name, spell_change
 
@@ -27,7 +27,6 @@ SENTENCES = {
     Verdict.NO_CHANGE: "Nothing changed.",
     Verdict.UNDECIDED: "Undecided: {what}.",
 }
-FLAG_LEVEL = 0.05
 MAX_NAMES = 3
 """More names than this in a sentence are not read."""
 UNKNOWN = float("nan")
@@ -125,12 +124,15 @@ class VariableEvidence:
     comparable: bool
 
 
-def accuse(verdict: Verdict, suspects: Sequence[Suspect]) -> tuple[Suspect, ...]:
-    """Return the suspects that a verdict accuses; none without one. A method that only ranks accuses its first."""
+def accuse(verdict: Verdict, suspects: Sequence[Suspect], level: float) -> tuple[Suspect, ...]:
+    """Return the suspects that a verdict accuses; none without one. A method that only ranks accuses its first.
+
+    ``level`` is the p-value at which the verdict was given: what would not have raised the alarm is not accused by it.
+    """
     if verdict not in {Verdict.FAULT, Verdict.INPUT_SHIFT}:
         return ()
     first = suspects[:1] if suspects and math.isnan(suspects[0].p_value) else ()
-    return (*first, *(item for item in suspects if item.p_value <= FLAG_LEVEL))
+    return (*first, *(item for item in suspects if item.p_value <= level))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ class Localisation:
         In what the change is counted: ``mean``, ``p95``, ``over 250``, ... (:func:`dfml_analysis.damage.parse_unit`).
     evidence : tuple of VariableEvidence
         Every variable that was tested, in topological order.
+    level : float
+        Up to which corrected p-value the method accuses.
     show_me : str
         The command that shows a request with the first suspect's change; empty where there is none.
     """
@@ -170,6 +174,7 @@ class Localisation:
     target_change: float = UNKNOWN
     unit: str = "mean"
     evidence: tuple[VariableEvidence, ...] = field(default=())
+    level: float = ALPHA
     show_me: str = ""
 
     @property
@@ -193,7 +198,7 @@ class Localisation:
     @property
     def accused(self) -> tuple[Suspect, ...]:
         """The suspects that the verdict accuses (:func:`accuse`)."""
-        return accuse(self.verdict, self.suspects)
+        return accuse(self.verdict, self.suspects, self.level)
 
     @property
     def flagged(self) -> frozenset[str]:

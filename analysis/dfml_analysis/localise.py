@@ -37,6 +37,7 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
     method: str = "dfml",
     seed: int = 0,
     damage: Damage = MEAN_DAMAGE,
+    series: bool | None = None,
 ) -> Localisation:
     """Say whether something changed between two windows, and which mechanism.
 
@@ -55,6 +56,9 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
     damage : Damage
         In which unit the target's change is shared out among the suspects (its mean by default), and the code of steps
         that is at hand to be run again.
+    series : bool or None
+        Whether the rows are a time series, in which each step depends on the row before as well; None: as the
+        reference shows.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
     """
     start = time.perf_counter()
     windows = describe_texts(reference, current)
-    problem = Problem(with_text_nodes(graph, windows[0].columns), *windows, target, seed, damage)
+    problem = Problem(with_text_nodes(graph, windows[0].columns), *windows, target, seed, damage, series)
     ranking = rank(problem, method)
     accused = ranking.verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
     with _blas().limit(limits=1):
@@ -80,6 +84,7 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         target_change=_change(reference[target], current[target], damage.unit),
         unit=str(damage.unit),
         evidence=ranking.evidence,
+        level=ranking.level,
         show_me=_show_me(current, suspects),
     )
 
@@ -100,7 +105,7 @@ def _followed(problem: Problem, suspects: tuple[Suspect, ...]) -> tuple[Suspect,
     """Return the suspects, the first of them with since when and with requests that show it."""
     if max(len(problem.reference), len(problem.current)) > MAX_FOLLOWED_ROWS:
         return suspects
-    windows, frames = problem.windows(), (problem.reference, problem.current)
+    windows, frames = problem.windows, (problem.reference, problem.current)
     told = []
     for suspect in suspects[:MAX_FOLLOWED]:
         found = follow(windows, suspect.variable, suspect.kind)

@@ -149,7 +149,7 @@ def _value_test(windows: Windows, variable: Variable, parents: Sequence[Variable
     window = windows.window
     if variable.kind is not Kind.LATENCY:
         rows = windows.independent(variable, variable.present)
-        before = remembered(variable, parents, window) if rows.all() else []
+        before = remembered(variable, parents, window, declared=windows.series) if rows.all() else []
         return (
             _series_test(variable, [*parents, *before], window)
             if before

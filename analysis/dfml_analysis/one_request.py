@@ -13,8 +13,15 @@ from dfml_analysis.localisation import Localisation
 from dfml_analysis.localise import localise
 
 
-def explain_request(
-    graph: nx.DiGraph, reference: pd.DataFrame, request: pd.Series, target: str | None = None, *, seed: int = 0
+def explain_request(  # noqa: PLR0913 - as the front door
+    graph: nx.DiGraph,
+    reference: pd.DataFrame,
+    request: pd.Series,
+    target: str | None = None,
+    *,
+    seed: int = 0,
+    method: str = "dfml",
+    series: bool | None = None,
 ) -> Localisation:
     """Say whether one request is odd, and which step made it so.
 
@@ -30,6 +37,10 @@ def explain_request(
         What was bad about it; None for the column that depends on most others.
     seed : int
         For what is random.
+    method : str
+        A name of :data:`dfml_analysis.localisers.LOCALISERS`; those for outliers are made for one request too.
+    series : bool or None
+        Whether the reference's rows are a time series (:func:`dfml_analysis.localise.localise`).
 
     Returns
     -------
@@ -59,11 +70,18 @@ def explain_request(
         raise DataError(msg)
     current = pd.DataFrame({column: [value] for column, value in request.items()}, index=[request.name])
     shared = [column for column in normal.columns if column in current.columns]
-    return localise(graph, normal, current, target or _last(graph, shared), seed=seed)
+    target = target or last_column(graph, shared)
+    return localise(graph, normal, current, target, seed=seed, method=method, series=series)
 
 
-def _last(graph: nx.DiGraph, columns: list[str]) -> str:
-    """Return the column that depends on most others."""
+def last_column(graph: nx.DiGraph, columns: list[str]) -> str:
+    """Return the column that depends on most others.
+
+    Raises
+    ------
+    DataError
+        If no column is a node of the graph.
+    """
     known = [column for column in columns if column in graph]
     if not known:
         msg = (

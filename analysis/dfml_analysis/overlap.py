@@ -79,7 +79,10 @@ class Overlap:
         return max(float(self.weight.sum()), 1e-300)
 
     def net_of_parents(self, targets: Floats) -> Floats:
-        """Return targets, shape (n, k), minus their weighted least-squares fit on the parents' columns."""
+        """Return targets, shape (n, k), minus their weighted least-squares fit on the parents' columns.
+
+        As they are where no row has a weight.
+        """
         fit = self.inverse @ (self.columns.T @ (targets * self.weight[:, None]))
         return np.asarray(targets - (fit.T @ self.columns.T).T)
 
@@ -106,7 +109,8 @@ def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
     odds = np.log(e / (1.0 - e)) - np.log(share / (1.0 - share))
     weight = np.where(np.abs(odds) < FARTHEST_LOGIT, e * (1.0 - e), 0.0)
     gram = _gram(columns, weight)
-    gram[np.diag_indices_from(gram)] += 1e-9 * max(float(np.trace(gram)), 1e-300)
+    # Windows that have no parents in common weigh nothing: then nothing is fitted, and nothing divided by 0.
+    gram[np.diag_indices_from(gram)] += 1e-9 * max(float(np.trace(gram)), TINY)
     return Overlap(e, window - e, weight, float(2.0 * weight.sum()), columns, np.asarray(np.linalg.inv(gram)))
 
 

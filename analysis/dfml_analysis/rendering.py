@@ -15,6 +15,7 @@ from dfml_analysis.wording import (
     short_name,
     spell_before_after,
     spell_certainty,
+    spell_compared,
     spell_elements,
     spell_load,
     spell_p,
@@ -84,8 +85,7 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
     if first.version is not None:
         yield "version", spell_load(first.version)
     if not math.isnan(first.p_value):
-        compared = "" if math.isnan(first.n_compared) else f", {first.n_compared:,.0f} requests a window compared"
-        yield "how sure", f"{spell_certainty(first.p_value)}{compared}"
+        yield "how sure", ", ".join(filter(None, [spell_certainty(first.p_value), spell_compared(first)]))
     if first.attribution is not None and first.attribution_interval is not None:
         yield "damage", _damage(localisation, first.attribution, first.attribution_interval)
     if first.elements is not None:

@@ -3,8 +3,9 @@
 Rows are in the order of time. Where what the parents leave unexplained in the reference goes on from row to row
 (autocorrelation at lag 1 beyond ``STANDARD_ERRORS``), the step is taken to have a memory of one row, and its own last
 value and its parents' last values are parents too: a vector autoregression, of which only the order is presumed.
-Nothing has to be declared, and rows in any other order have no such autocorrelation. Inputs are not asked: what comes
-in is compared as it is, with fewer independent rows (:mod:`dfml_analysis.dependence`).
+Rows in any other order have no such autocorrelation, so that nothing has to be declared; what is declared counts: of a
+time series every step's row before is given, however little it tells, of what is none no step's. Inputs are not asked:
+what comes in is compared as it is, with fewer independent rows (:mod:`dfml_analysis.dependence`).
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ MIN_CORRELATION = 0.1
 MIN_ROWS = 50
 ROUNDING = 1e-20
 """Part of the child's size (both squared) below which nothing is left to remember."""
+SMALLEST_P = 1e-300
+"""As small as any other test's; 0 has no logarithm."""
 MAX_COLUMNS = 20
 """Parents that are regressed out before the memory is looked for."""
 
@@ -39,7 +42,9 @@ def first_rows(window: Floats) -> np.ndarray:
     return np.concatenate([[True], np.diff(window) != 0])
 
 
-def remembered(variable: Variable, parents: Sequence[Variable], window: Floats) -> list[Variable]:
+def remembered(
+    variable: Variable, parents: Sequence[Variable], window: Floats, *, declared: bool | None = None
+) -> list[Variable]:
     """Return what of the row before a variable depends on; nothing where it does not remember.
 
     Parameters
@@ -48,16 +53,21 @@ def remembered(variable: Variable, parents: Sequence[Variable], window: Floats) 
     parents : sequence of Variable
     window : array, shape (n,)
         0 for the reference, which alone is looked at.
+    declared : bool or None
+        That it remembers, or that it does not; None: the reference says so.
     """
+    if declared is False:
+        return []
     chosen = [variable, *(parent for parent in parents if parent.scale is Scale.NUMERIC)]
     if not parents or variable.scale is not Scale.NUMERIC or not all(each.present.all() for each in chosen):
         return []
     rows = window == 0
     if rows.sum() < MIN_ROWS:
         return []
-    correlation = _memory(variable.values[rows], [each.values[rows] for each in parents if each.present.all()])
-    if correlation < max(MIN_CORRELATION, STANDARD_ERRORS / np.sqrt(rows.sum())):
-        return []
+    if not declared:
+        correlation = _memory(variable.values[rows], [each.values[rows] for each in parents if each.present.all()])
+        if correlation < max(MIN_CORRELATION, STANDARD_ERRORS / np.sqrt(rows.sum())):
+            return []
     return [row_before(each, window) for each in chosen]
 
 
@@ -86,7 +96,8 @@ def level_evidence(variable: Variable, given: Sequence[Variable], rows: np.ndarr
     spread = float(np.sqrt(np.sum((child - coefficient * side) ** 2) / freedom))
     if spread == 0.0:
         return no_evidence(float(n))
-    log_p = min(float(t.logsf(abs(coefficient) * np.sqrt(power) / spread, freedom)) + np.log(2.0), 0.0)
+    one_sided = max(float(t.sf(abs(coefficient) * np.sqrt(power) / spread, freedom)), SMALLEST_P)
+    log_p = min(float(np.log(2.0 * one_sided)), 0.0)
     return Evidence("level", log_p, coefficient / spread, float(n))
 
 

@@ -51,7 +51,7 @@ def surprises(windows: Windows) -> dict[str, Surprise]:
     """Return the surprise of every variable that can be predicted, in topological order."""
     n = windows.n_rows[0]
     return {
-        name: _surprise(variable, windows.parents(name), n)
+        name: _surprise(variable, windows.parents(name), n, remembers=windows.series is not False)
         for name, variable in windows.variables.items()
         if variable.present[:n].any() and variable.kind is not Kind.QUEUE and _varies(variable)
     }
@@ -62,11 +62,11 @@ def _varies(variable: Variable) -> bool:
     return variable.scale not in {Scale.CONSTANT, Scale.OPAQUE} or bool(np.ptp(variable.state))
 
 
-def _surprise(variable: Variable, parents: Sequence[Variable], n: int) -> Surprise:
+def _surprise(variable: Variable, parents: Sequence[Variable], n: int, *, remembers: bool) -> Surprise:
     child = _filled(variable, n)
     usable = [parent for parent in parents if parent.present[:n].any()]
     alone = _one_sided(variable, unconditional(child, n))
-    given = _one_sided(variable, conditional(Known(child, usable, [variable, *usable], n)))
+    given = _one_sided(variable, conditional(Known(child, usable, [variable, *usable] if remembers else [], n)))
     unknown = _unlearned_absence(usable, n)
     given = Deviations(given.reference, np.where(unknown, alone.current, given.current))
     digits, missing = _digits(given), _digits_of_absence(variable, parents, n)

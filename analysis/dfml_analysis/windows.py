@@ -37,6 +37,8 @@ class Windows:
     group_sizes : Mapping of str to int
         How many requests share one answer of a step (:mod:`dfml_analysis.dependence`); steps that are not named give
         each its own.
+    series : bool or None
+        Whether steps remember the row before (:mod:`dfml_analysis.series`); None: as the reference shows.
     """
 
     graph: nx.DiGraph
@@ -44,6 +46,7 @@ class Windows:
     window: Floats
     passed_over: tuple[str, ...]
     group_sizes: Mapping[str, int] = field(default_factory=dict)
+    series: bool | None = None
 
     @property
     def n_rows(self) -> tuple[int, int]:

@@ -127,6 +127,16 @@ def spell_certainty(p_value: float) -> str:
     return f"{word}: p {spelled}" if spelled.startswith("<") else f"{word}: p = {spelled}"
 
 
+def spell_compared(suspect: "Suspect") -> str:
+    """Return in what a suspect's evidence was found: ``568 requests a window``; empty if not known."""
+    if math.isnan(suspect.n_compared):
+        return ""
+    if suspect.test != "surprise":
+        return f"{suspect.n_compared:,.0f} requests a window compared"
+    which = "one request" if suspect.n_compared == 1 else f"{suspect.n_compared:,.0f} requests"
+    return f"{which} against {suspect.before.n:,} normal ones" if suspect.before else f"{which} against normal ones"
+
+
 def spell_part(value: float) -> str:
     """Return a difference with its sign: ``+1,520``, ``-0.034``."""
     if abs(value) >= MANY:
@@ -211,6 +221,9 @@ def _level(suspect: "Suspect", change: str) -> str:
     before, after = suspect.before, suspect.after
     if before is None or after is None or not change:
         return ""
+    if after.n == 1 < before.n:
+        now, usual = change.removeprefix(" (").removesuffix(")").split(" -> ")[::-1]
+        return f" ({now}; the mean is {usual})"
     if abs(after.mean - before.mean) > SAME_MEAN_SD * max(before.sd, 1e-300):
         return f" (mean {change.removeprefix(' (')}"
     if suspect.test in SPREAD_TESTS:

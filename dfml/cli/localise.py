@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,16 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dfml.cli.output import FAILED, Output, OutputOption, complain, console, print_json, say, show
+from dfml.cli.question import Asked, Question, ask
 from dfml.cli.target import LogOption, find_target
-from dfml.clock import wall_clock_ms
-from dfml.errors import BadInputError, NotFoundError
+from dfml.errors import BadInputError
 
 if TYPE_CHECKING:
-    import networkx as nx
-    import pandas as pd
-
-    from dfml.graph import PipelineGraph
-    from dfml.lineage.entry import LoadedSpec
     from dfml.lineage.store import LineageStore
     from dfml.lineage.traces import Trace
     from dfml_analysis.localisation import Localisation
@@ -30,9 +25,12 @@ N_TRACES = 2
 
 PipelineArgument = Annotated[str | None, typer.Argument(help="A pipeline; without it, --graph and tables.")]
 ReferenceOption = Annotated[str, typer.Option(help="The normal window: A..B in time, or a table (.csv, .parquet).")]
-CurrentOption = Annotated[str, typer.Option(help="The window to be explained: C..D, or a table.")]
-TargetOption = Annotated[
-    str, typer.Option(help="The variable whose change is to be explained, such as claims.outputs.payout.")
+CURRENT = typer.Option(help="The window to be explained: C..D, or a table.")
+TARGET = typer.Option(help="The variable whose change is to be explained, such as claims.outputs.payout.")
+CurrentOption = Annotated[str, CURRENT]
+TargetOption = Annotated[str, TARGET]
+RequestOption = Annotated[
+    str | None, typer.Option(help="One request to be explained by normal ones, in place of a current window.")
 ]
 GraphOption = Annotated[
     Path | None, typer.Option(help="For tables: YAML that maps each column to the list of its parents.")
@@ -42,44 +40,39 @@ UnitOption = Annotated[
     str, typer.Option(help="In what the target's change is shared out: mean, median, p95, 'over 250', absent.")
 ]
 DetailOption = Annotated[bool, typer.Option("--detail", help="JSON with since when, damage, pairs and all evidence.")]
+SeriesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--series/--no-series",
+        help="The rows are a time series (or not): a step depends on the row before as well.",
+        show_default="as the reference shows",
+    ),
+]
 SeedOption = Annotated[int, typer.Option(help="For methods that draw random numbers.")]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a localisation is asked: two windows, what depends on what, and the target.
-
-    ``pipeline`` is the graph to be drawn where the windows are a pipeline's, ``loaded`` what was loaded of it and its
-    models, and when.
-    """
-
-    causal: "nx.DiGraph"
-    reference: "pd.DataFrame"
-    current: "pd.DataFrame"
-    target: str
-    pipeline: "PipelineGraph | None" = None
-    loaded: "tuple[LoadedSpec, ...]" = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Way:
-    """How the question is to be answered: by which method, with which seed, counting damage in which unit."""
+    """How to answer: by which method, with which seed, counting damage in which unit, of a time series or not."""
 
     method: str
     seed: int
     unit: str
+    series: bool | None
 
 
 def localise(
     ctx: typer.Context,
     reference: ReferenceOption,
-    current: CurrentOption,
-    target: TargetOption,
+    current: Annotated[str | None, CURRENT] = None,
+    target: Annotated[str | None, TARGET] = None,
     pipeline: PipelineArgument = None,
+    request: RequestOption = None,
     graph: GraphOption = None,
     method: MethodOption = "dfml",
     seed: SeedOption = 0,
     unit: UnitOption = "mean",
+    series: SeriesOption = None,
     log: LogOption = None,
     output: OutputOption = Output.TABLE,
     detail: DetailOption = False,
@@ -89,11 +82,14 @@ def localise(
     Example: `dfml localise claims --reference -20m..-10m --current -10m..now --target claims.outputs.payout`
 
     Example: `dfml localise --graph graph.yaml --reference before.csv --current after.csv --target payout`
+
+    Example: `dfml localise claims --request 7f3a --reference -2h..-1h`
     """
+    way = Way(method, seed, unit, series)
     with ExitStack() as opened:
         store = _open_store(ctx, opened, pipeline, graph, log)
-        question = _ask(store, pipeline, graph, reference, current, target)
-        found = _answer(store, question, Way(method, seed, unit))
+        question = ask(store, Asked(pipeline, graph, reference, current, target, request))
+        found = _answer(store, question, way) if request is None else _explain(question, request, way)
     if output is Output.JSON:
         print_json(found.to_json(detail=detail))
     else:
@@ -114,6 +110,7 @@ def report(
     method: MethodOption = "dfml",
     seed: SeedOption = 0,
     unit: UnitOption = "mean",
+    series: SeriesOption = None,
     title: Annotated[str, typer.Option(help="The heading.", show_default="pipeline and target")] = "",
     log: LogOption = None,
     output: OutputOption = Output.TABLE,
@@ -126,8 +123,8 @@ def report(
 
     with ExitStack() as opened:
         store = _open_store(ctx, opened, pipeline, graph, log)
-        question = _ask(store, pipeline, graph, reference, current, target)
-        found = _answer(store, question, Way(method, seed, unit))
+        question = ask(store, Asked(pipeline, graph, reference, current, target))
+        found = _answer(store, question, Way(method, seed, unit, series))
         write_report(
             out,
             found,
@@ -158,62 +155,6 @@ def _open_store(
     return opened.enter_context(find_target(ctx, log).open_lineage()) if pipeline is not None else None
 
 
-def _ask(
-    store: "LineageStore | None",
-    pipeline: str | None,
-    graph: Path | None,
-    reference: str,
-    current: str,
-    target: str,
-) -> Question:
-    if store is not None and pipeline is not None:
-        return _ask_pipeline(store, pipeline, (reference, current), target)
-    from dfml.cli.tables import read_table
-    from dfml_analysis.causal_graph import read_graph
-
-    assert graph is not None
-    return Question(read_graph(graph), read_table(Path(reference)), read_table(Path(current)), target)
-
-
-def _ask_pipeline(store: "LineageStore", pipeline: str, windows: tuple[str, str], target: str) -> Question:
-    from dfml.lineage.frames import frame
-    from dfml.lineage.windows import parse_window
-    from dfml_analysis.alignment import align
-    from dfml_analysis.causal_graph import from_pipeline
-
-    now_ms = wall_clock_ms()
-    bounds = [parse_window(window, now_ms) for window in windows]
-    graph = _pipeline_graph(store, pipeline)
-    reference, current = (frame(store, pipeline, since_ms, until_ms) for since_ms, until_ms in bounds)
-    for name, window, found in zip(("--reference", "--current"), windows, (reference, current), strict=True):
-        if found.empty:
-            msg = (
-                f"{name} {window}: no request of {pipeline} entered in that time; 'dfml requests {pipeline}' lists some"
-            )
-            raise NotFoundError(msg)
-    before, after = align(reference, current)
-    own = f"{pipeline}.{target}"
-    named = own if own in before.columns else target
-    loaded = (*store.specs("Pipeline", pipeline), *store.specs("Model"))
-    return Question(from_pipeline(graph, before.columns), before, after, named, graph, loaded)
-
-
-def _pipeline_graph(store: "LineageStore", pipeline: str) -> "PipelineGraph":
-    import orjson
-
-    from dfml.graph import PipelineGraph
-    from dfml.spec import resource_from_dict
-    from dfml.spec.schema import Pipeline
-
-    loaded = [spec.document for spec in store.specs("Pipeline", pipeline) if spec.document]
-    if not loaded:
-        msg = f"the lineage store has no specification of a pipeline {pipeline!r}; was it loaded while the tap ran?"
-        raise NotFoundError(msg)
-    resource = resource_from_dict(orjson.loads(loaded[-1])["resource"])
-    assert isinstance(resource, Pipeline)
-    return PipelineGraph.from_pipeline(resource)
-
-
 def _answer(store: "LineageStore | None", question: Question, way: Way) -> "Localisation":
     from dfml.lineage.tensors import read_column
     from dfml_analysis.damage import Damage, parse_unit
@@ -225,11 +166,34 @@ def _answer(store: "LineageStore | None", question: Question, way: Way) -> "Loca
     windows = (question.reference, question.current)
     with console(stderr=True).status("comparing the windows"):
         found = localise_windows(
-            question.causal, *windows, question.target, method=way.method, seed=way.seed, damage=damage
+            question.causal,
+            *windows,
+            question.target,
+            method=way.method,
+            seed=way.seed,
+            damage=damage,
+            series=way.series,
         )
         if store is None:
             return found
         return with_elements(with_versions(found, question.loaded), *windows, partial(read_column, store))
+
+
+def _explain(question: Question, request: str, way: Way) -> "Localisation":
+    from dfml_analysis.one_request import explain_request
+
+    row = question.current.iloc[0]
+    with console(stderr=True).status("comparing the request with normal ones"):
+        found = explain_request(
+            question.causal,
+            question.reference,
+            row,
+            question.target,
+            seed=way.seed,
+            method=way.method,
+            series=way.series,
+        )
+    return replace(found, show_me=shlex.join(["dfml", "trace", request])) if question.pipeline else found
 
 
 def _guilty_traces(store: "LineageStore", found: "Localisation") -> Sequence["Trace"]:

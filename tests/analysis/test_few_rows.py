@@ -13,7 +13,7 @@ from dfml_analysis.evaluate.suites.petshop import petshop_cases
 from dfml_analysis.few_rows import are_few
 from dfml_analysis.localisation import Localisation
 from dfml_analysis.localise import localise
-from dfml_analysis.verdict import Verdict
+from dfml_analysis.verdict import ALPHA_WINDOW, Verdict
 
 CHAIN = read_graph({"a": [], "b": ["a"], "c": ["b"]})
 PETSHOP = Path(os.environ.get("DFML_PETSHOP", Path(__file__).parents[3] / "shared" / "data" / "petshop"))
@@ -42,6 +42,14 @@ def test_normal_rows_are_left_alone(n_rows: int) -> None:
     answers = [_explain(_window(n_rows, seed)) for seed in range(100, 150)]
     # 2 % of 50 windows is one; five or more have a chance of 0.3 %.
     assert sum(bool(answer.flagged) for answer in answers) < 5
+
+
+def test_what_would_not_raise_an_alarm_is_not_accused_by_one() -> None:
+    answers = [_explain(_window(n_rows, seed, offset=8.0)) for n_rows in (1, 3) for seed in range(10, 20)]
+    alarming = [answer for answer in answers if answer.verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}]
+    assert alarming
+    for answer in alarming:
+        assert answer.flagged == {item.variable for item in answer.suspects if item.p_value <= ALPHA_WINDOW}
 
 
 def test_an_input_that_was_never_so_large_is_an_input_shift() -> None:

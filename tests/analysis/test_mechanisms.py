@@ -157,6 +157,14 @@ def test_a_request_whose_parents_the_other_window_does_not_know_has_no_weight() 
     assert (found.weight[(x > 1.0) & (x < 2.0)] > 0.0).all()
 
 
+def test_windows_without_a_common_row_fit_nothing_and_divide_by_nothing() -> None:
+    window = np.repeat([0.0, 1.0], [100, 50])
+    overlap = estimate_overlap(orthonormal(np.column_stack([np.ones(150), 10.0 * window])), window)
+    values = np.arange(150.0)[:, None]
+    assert overlap.n_rows == 0.0
+    assert overlap.net_of_parents(values).tolist() == values.tolist()
+
+
 def test_of_more_parents_than_columns_those_that_matter_are_looked_at() -> None:
     frames = []
     for seed, move in ((0, 0.0), (1, 1.5)):

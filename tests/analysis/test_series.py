@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dfml_analysis.causal_graph import read_graph
+from dfml_analysis.localisation import Localisation
 from dfml_analysis.localise import localise
 from dfml_analysis.mechanisms import examine_mechanisms
 from dfml_analysis.series import remembered, row_before
@@ -56,3 +57,26 @@ def test_a_small_change_of_a_step_that_remembers_is_seen_and_not_blamed_on_its_r
 def test_a_change_that_is_carried_on_until_nothing_overlaps_is_still_seen() -> None:
     found = localise(GRAPH, _frame(400, 0, 0.98), _frame(200, 1, 0.98, offset=2.0), "z")
     assert "y" in found.flagged
+
+
+def test_windows_without_any_overlap_are_followed_without_a_warning() -> None:
+    found = localise(GRAPH, _frame(400, 0, 0.98), _frame(200, 1, 0.98, offset=40.0), "z")
+    assert "y" in found.flagged
+    assert all(0.0 < suspect.score < 1.0 for suspect in found.suspects)
+
+
+def test_what_is_declared_a_time_series_or_none_is_believed() -> None:
+    for memory, declared, names in ((0.0, True, ["y", "x"]), (0.7, False, [])):
+        windows = _windows(memory)
+        found = remembered(windows.variables["y"], windows.parents("y"), windows.window, declared=declared)
+        assert [each.name for each in found] == names
+
+
+def test_the_front_door_takes_the_declaration() -> None:
+    frames = _frame(400, 0, 0.8), _frame(200, 1, 0.8, offset=0.7)
+    digits = {series: _log_p(localise(GRAPH, *frames, "z", series=series), "y") for series in (True, False, None)}
+    assert digits[True] == digits[None] != digits[False]
+
+
+def _log_p(found: Localisation, name: str) -> float:
+    return next(float(np.log(item.p_value)) for item in found.evidence if item.variable == name)

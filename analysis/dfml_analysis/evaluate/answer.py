@@ -87,7 +87,7 @@ def ranked_steps(graph: nx.DiGraph, ranking: Ranking) -> list[str]:
 
 def accused_steps(graph: nx.DiGraph, ranking: Ranking) -> list[str]:
     """Return the steps that the verdict accuses, in the order of suspicion; a method without p-values its first."""
-    accused = accuse(ranking.verdict, ranking.suspects)
+    accused = accuse(ranking.verdict, ranking.suspects, ranking.level)
     return list(dict.fromkeys(_step(graph, suspect.variable) for suspect in accused))
 
 

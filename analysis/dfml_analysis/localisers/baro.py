@@ -19,7 +19,7 @@ class Baro:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables by ``max |x - median| / IQR`` over the current window."""
-        windows = problem.windows()
+        windows = problem.windows
         scores: dict[str, float] = {}
         for name in testable(windows):
             variable = windows.variables[name]

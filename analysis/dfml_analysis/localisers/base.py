@@ -1,7 +1,8 @@
 """What every method is given and what it must answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import networkx as nx
@@ -17,7 +18,7 @@ ALPHA = 0.05
 """Level at which a method with p-values raises an alarm, Bonferroni-corrected over the variables."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Problem:
     """One localisation to be done.
 
@@ -30,6 +31,8 @@ class Problem:
         Every random choice of a method derives from it.
     damage : Damage
         In what the target's change is counted, for methods that share it out.
+    series : bool or None
+        Whether the rows are a time series, each step depending on the row before as well; None: as the reference shows.
     """
 
     graph: nx.DiGraph
@@ -38,16 +41,18 @@ class Problem:
     target: str
     seed: int = 0
     damage: Damage = Damage()
+    series: bool | None = None
 
+    @cached_property
     def windows(self) -> Windows:
-        """Return the checked and typed data.
+        """The checked and typed data; read once.
 
         Raises
         ------
         DataError
             See :func:`dfml_analysis.windows.read_windows`.
         """
-        return read_windows(self.graph, self.reference, self.current, self.target)
+        return replace(read_windows(self.graph, self.reference, self.current, self.target), series=self.series)
 
     def rng(self) -> np.random.Generator:
         """Return a fresh generator from the seed."""
@@ -70,6 +75,8 @@ class Ranking:
         ``ok``, or ``failed: ...``.
     evidence : tuple of VariableEvidence
         For every variable tested, where the method has such.
+    level : float
+        Up to which corrected p-value it accuses, where it raises an alarm.
     """
 
     suspects: tuple[Suspect, ...]
@@ -77,6 +84,7 @@ class Ranking:
     verdict: Verdict = Verdict.UNDECIDED
     status: str = "ok"
     evidence: tuple[VariableEvidence, ...] = field(default=())
+    level: float = ALPHA
 
 
 class Localiser(Protocol):

@@ -23,7 +23,7 @@ class Circa:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables by ``max |r - mean| / sd`` of the residuals r over the current window."""
-        windows = problem.windows()
+        windows = problem.windows
         scores = {name: _largest_residual(windows, name) for name in testable(windows)}
         return rank_by_score(windows, scores, alarm=None)
 

@@ -12,7 +12,7 @@ class DeepestNode:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables in reverse topological order."""
-        windows = problem.windows()
+        windows = problem.windows
         return rank_by_score(
             windows, {name: float(place) for place, name in enumerate(testable(windows), start=1)}, alarm=None
         )

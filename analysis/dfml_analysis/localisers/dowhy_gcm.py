@@ -52,7 +52,7 @@ def ask_dowhy(problem: Problem, answer: Callable[[Question], Ranking]) -> Rankin
     DataError
         See :meth:`dfml_analysis.localisers.base.Problem.windows`.
     """
-    windows = problem.windows()
+    windows = problem.windows
     try:
         gcm = import_module("dowhy.gcm")
     except ImportError as error:

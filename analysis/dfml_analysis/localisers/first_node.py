@@ -12,6 +12,6 @@ class FirstNode:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables in topological order."""
-        windows = problem.windows()
+        windows = problem.windows
         names = testable(windows)
         return rank_by_score(windows, {name: float(len(names) - place) for place, name in enumerate(names)}, alarm=None)

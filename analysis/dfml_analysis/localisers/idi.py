@@ -39,7 +39,7 @@ class Idi:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables by their mean Shapley value over the requests, ties by how anomalous they are."""
-        windows = problem.windows()
+        windows = problem.windows
         names = testable(windows)
         model = _Model.fitted(windows, names, problem.target)
         rng = problem.rng()

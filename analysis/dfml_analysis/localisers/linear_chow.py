@@ -23,7 +23,7 @@ class LinearChow:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables by the p-value of Chow's test."""
-        windows = problem.windows()
+        windows = problem.windows
         log_p: dict[str, float] = {}
         for name in testable(windows):
             child, parents = windows.variables[name], windows.parents(name)

@@ -19,7 +19,7 @@ class MarginalKs:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables by KS p-value, ties (p = 0) by the distance."""
-        windows = problem.windows()
+        windows = problem.windows
         log_p: dict[str, float] = {}
         for name in testable(windows):
             reference, current = split(windows, name)

@@ -17,7 +17,7 @@ class NSigma:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables by |mean difference| / sd of the reference; alarm from three standard errors."""
-        windows = problem.windows()
+        windows = problem.windows
         scores: dict[str, float] = {}
         alarm = False
         for name in testable(windows):

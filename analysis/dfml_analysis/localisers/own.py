@@ -13,7 +13,7 @@ from dfml_analysis.localisers.base import Problem, Ranking
 from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms, moved
 from dfml_analysis.rerun import player_of
 from dfml_analysis.summaries import summarise
-from dfml_analysis.verdict import ALPHA_TARGET, ALPHA_WINDOW, Verdict, adjusted_log_p, decide
+from dfml_analysis.verdict import ALPHA, ALPHA_TARGET, ALPHA_WINDOW, Verdict, adjusted_log_p, decide
 from dfml_analysis.windows import Windows
 
 MIN_ROWS = 5
@@ -44,8 +44,9 @@ class Own:
         """Return the changed mechanisms, most suspect first (see :class:`dfml_analysis.localisers.base.Localiser`)."""
         if are_few(len(problem.reference), len(problem.current)):
             return _rank_few_rows(problem)
-        problem = replace(problem, reference=_thinned(problem.reference), current=_thinned(problem.current))
-        windows = problem.windows()
+        if max(len(problem.reference), len(problem.current)) > MAX_ROWS:
+            problem = replace(problem, reference=_thinned(problem.reference), current=_thinned(problem.current))
+        windows = problem.windows
         if min(windows.n_rows) < MIN_ROWS:
             before, after = windows.n_rows
             status = f"too few rows: the windows have {before} and {after}, {MIN_ROWS} are needed"
@@ -65,7 +66,7 @@ class Own:
         suspects = [replace(_suspect(judged[changed[place]], parts), also=also) for place, also in standing.items()]
         evidence = tuple(_evidence(test, float(p)) for test, p in zip(tests, adjusted, strict=True))
         alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
-        return Ranking(_scored(suspects, tests), alarm, verdict, "; ".join(["ok", *limits]), evidence)
+        return Ranking(_scored(suspects, tests), alarm, verdict, "; ".join(["ok", *limits]), evidence, ALPHA)
 
 
 def _thinned(window: pd.DataFrame) -> pd.DataFrame:
@@ -74,7 +75,7 @@ def _thinned(window: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rank_few_rows(problem: Problem) -> Ranking:
-    windows = replace(problem, reference=problem.reference.tail(MAX_REFERENCE)).windows()
+    windows = replace(problem, reference=problem.reference.tail(MAX_REFERENCE)).windows
     scored = score_few_rows(windows, problem.target)
     order = [int(index) for index in np.argsort(-scored.scores, kind="stable") if scored.scores[index] > 0]
     verdict = decide_window(scored, windows.graph)
@@ -83,7 +84,7 @@ def _rank_few_rows(problem: Problem) -> Ranking:
     alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
     limits = [f"no data for {', '.join(windows.passed_over)}"] if windows.passed_over else []
     evidence = tuple(_few_rows_evidence(windows, scored, index) for index in range(len(scored.names)))
-    return Ranking(tuple(suspects), alarm, verdict, "; ".join(["ok", *limits]), evidence)
+    return Ranking(tuple(suspects), alarm, verdict, "; ".join(["ok", *limits]), evidence, ALPHA_WINDOW)
 
 
 def _few_rows_suspect(windows: Windows, scored: Scored, index: int) -> Suspect:

@@ -12,7 +12,7 @@ class RandomNode:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables in an order drawn from the problem's seed."""
-        windows = problem.windows()
+        windows = problem.windows
         names = testable(windows)
         drawn = problem.rng().random(len(names))
         return rank_by_score(windows, dict(zip(names, map(float, drawn), strict=True)), alarm=None)

@@ -24,7 +24,7 @@ class RankedCorrelation:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables with a value three sigmas off first, in either part by |Spearman correlation|."""
-        windows = problem.windows()
+        windows = problem.windows
         target = current_values(windows, windows.variables[problem.target])
         scores = {
             name: 0.0 if name == problem.target else _is_unusual(windows, name) + _correlation(windows, name, target)

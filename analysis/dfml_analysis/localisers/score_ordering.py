@@ -17,6 +17,6 @@ class ScoreOrdering:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the variables by their score."""
-        windows = problem.windows()
+        windows = problem.windows
         scores = {name: mean_information(windows, name) for name in testable(windows)}
         return rank_by_score(windows, scores, alarm=None)

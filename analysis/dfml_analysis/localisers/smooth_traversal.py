@@ -19,7 +19,7 @@ class SmoothTraversal:
 
     def rank(self, problem: Problem) -> Ranking:
         """Return the target and its ancestors by the rise of their score over their highest parent's, then the rest."""
-        windows = problem.windows()
+        windows = problem.windows
         scores = {name: mean_information(windows, name) for name in testable(windows)}
         upstream = nx.ancestors(windows.graph, problem.target) | {problem.target}
         rises = {

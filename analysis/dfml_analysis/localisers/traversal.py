@@ -22,7 +22,7 @@ class Traversal:
 
         The alarm is that the target is anomalous.
         """
-        windows = problem.windows()
+        windows = problem.windows
         shifts = {name: mean_shift(windows, name) for name in testable(windows)}
         anomalous = windows.graph.subgraph(name for name, shift in shifts.items() if shift > SIGMAS)
         alarm = problem.target in anomalous

@@ -71,6 +71,50 @@ def test_wrong_input_is_one_line_and_code_2(run_alone, tables, changed, words):
     assert "Traceback" not in found.err
 
 
+def _without(options, *names):
+    return [
+        part
+        for name, value in zip(options[::2], options[1::2], strict=True)
+        if name not in names
+        for part in (name, value)
+    ]
+
+
+def test_one_request_of_a_table_is_explained_by_the_others(run_alone, tables, tmp_path):
+    (tmp_path / "n.csv").write_text((tmp_path / "n.csv").read_text() + "\n0.1,9.5,9.4\n")
+    options = _without(tables, "--current", "--target")
+    found = run_alone("localise", *options, "--request", "201", "-o", "json")
+    assert (found.data["verdict"], found.data["suspects"][0]["variable"]) == ("fault", "y")
+    assert "one request against 200 normal ones" in run_alone("localise", *options, "--request", "201").out
+    ordinary = run_alone("localise", *options, "--request", "7", "-o", "json").data
+    assert ordinary["verdict"] in {"no_change", "undecided"}
+
+
+def test_a_request_goes_by_its_name_where_the_table_has_names(run_alone, tables, tmp_path):
+    lines = (tmp_path / "f.csv").read_text().splitlines()
+    named = [f"request,{lines[0]}", *(f"r{number},{line}" for number, line in enumerate(lines[1:]))]
+    (tmp_path / "f.csv").write_text("\n".join([*named, "odd,0.1,9.5,9.4"]))
+    found = run_alone("localise", *tables, "--request", "odd", "-o", "json").data
+    assert (found["verdict"], found["suspects"][0]["variable"]) == ("fault", "y")
+
+
+def test_a_request_that_is_not_there_is_told_with_what_names_one(run_alone, tables):
+    found = run_alone("localise", *tables, "--request", "999")
+    assert found.code == 1
+    assert "has 0 such rows" in found.err
+
+
+def test_neither_a_window_nor_a_request_is_told_what_is_needed(run_alone, tables):
+    found = run_alone("localise", *_without(tables, "--current"))
+    assert found.code == 2
+    assert "--request ID for one request against normal ones" in found.err
+
+
+def test_a_declared_series_answers_in_the_same_form(run_alone, tables):
+    for option in ("--series", "--no-series"):
+        assert set(run_alone("localise", *tables, option, "-o", "json").data) == KEYS
+
+
 def test_pipeline_and_tables_exclude_each_other(run_alone, tables):
     found = run_alone("localise", "numbers", *tables)
     assert found.code == 2
@@ -83,12 +127,12 @@ def two_windows(run, body, eventually, shared_stack, tmp_path):
 
     def send(name: str) -> str:
         rng = random.Random(name)
-        lines = [body(rng.uniform(0, 10), id=f"{name}{index}") for index in range(80)]
+        lines = [body(rng.uniform(0, 10), id=f"{name}-{tmp_path.name}-{index}") for index in range(80)]
         (tmp_path / "w.jsonl").write_text("\n".join(lines))
         since_ms = time.time_ns() // 1_000_000
         assert run("infer", "numbers", "--file", "w.jsonl").code == 0
         until_ms = time.time_ns() // 1_000_000 + 1
-        last = f"{name}{len(lines) - 1}"
+        last = f"{name}-{tmp_path.name}-{len(lines) - 1}"
         eventually(lambda: run("trace", last, "-o", "json").code == 0)
         eventually(lambda: run("trace", last, "-o", "json").data["status"] == "answered")
         return f"{since_ms}..{until_ms}"
@@ -114,6 +158,18 @@ def test_a_broken_step_of_a_running_pipeline_is_found_and_reported_with_its_requ
     assert 'class="dfml-waterfall"' in text
     assert "reference window" in text
     assert f"--reference {two_windows[1]}" in text
+
+
+def test_one_request_of_a_running_pipeline_is_explained_and_shown(run, two_windows, tmp_path):
+    request = f"after-{tmp_path.name}-3"
+    found = run("localise", "numbers", "--reference", two_windows[1], "--request", request)
+    assert found.code == 0, found.err
+    assert "sort" in found.out.splitlines()[0]
+    assert f"dfml trace {request}" in found.out
+    unknown = run("localise", "numbers", "--reference", two_windows[1], "--request", "nobody")
+    assert (unknown.code, "nobody" in unknown.err) == (1, True)
+    both = run("localise", "numbers", *two_windows, "--request", request)
+    assert (both.code, "leave --current out" in both.err) == (2, True)
 
 
 def test_a_window_without_requests_says_where_to_look(run):

@@ -100,7 +100,7 @@ def _oddities() -> Iterator[Condition]:
 
 
 def _sizes() -> Iterator[Condition]:
-    yield from (_condition(f"offset, {n_rows} rows", fault="offset", n_rows=n_rows) for n_rows in (30, 100, 1_000))
+    yield from (_condition(f"offset, {n_rows:,} rows", fault="offset", n_rows=n_rows) for n_rows in (30, 100, 1_000))
     yield from (_condition(f"offset, {n_nodes} nodes", fault="offset", n_nodes=n_nodes) for n_nodes in (30, 100))
 
 
