@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dfml.log.base import Log
     from dfml.spec.schema import AnyResource
     from dfml_engine.control import Control, ResourceStatus
+    from dfml_engine.registry import LoadedSpec
 
 POLL_S = 0.1
 """Between two looks at the status while waiting for it."""
@@ -35,12 +36,18 @@ class Kind(StrEnum):
 def load(
     ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="YAML files; several documents each.")],
+    from_beginning: Annotated[
+        bool,
+        typer.Option(
+            "--from-beginning", help="Let new pipelines read what others wrote before, as far as it is retained."
+        ),
+    ] = False,
     log: LogOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Load pipelines, models and experiments; what is loaded unchanged keeps its version.
 
-    Example: `dfml load models.yaml pipeline.yaml`
+    Example: `dfml load models.yaml pipeline.yaml`, `dfml load archive.yaml --from-beginning`
     """
     from dfml.spec import load_files
 
@@ -48,7 +55,9 @@ def load(
     target = find_target(ctx, log)
     with target.open_log() as opened:
         control = _control(target, opened)
-        loaded = control.load(resources)
+        loaded = control.load(resources, from_beginning=from_beginning)
+        if from_beginning:
+            _tell_older(loaded)
         _tell_missing(resources, control)
     rows = [{"kind": spec.kind, "name": spec.name, "version": spec.version} for spec in loaded]
     if output is Output.JSON:
@@ -128,6 +137,13 @@ def status(
 
 list_resources.__name__ = "list"
 VERBS = (load, unload, list_resources, status)
+
+
+def _tell_older(loaded: Sequence["LoadedSpec"]) -> None:
+    """Name the pipelines that do not begin anew, because they were loaded before."""
+    for spec in loaded:
+        if spec.kind == "Pipeline" and spec.since_ms:
+            say(f"pipeline {spec.name} goes on where it was; unload it first to have it read from the beginning")
 
 
 def _tell_missing(resources: Sequence["AnyResource"], control: "Control") -> None:

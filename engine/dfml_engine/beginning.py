@@ -1,9 +1,9 @@
 """What workers are to begin to read, from their committed positions on: at once, or when a log that is away is back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from dfml.log.base import Log
-from dfml.record import Record, TopicPartition
+from dfml.record import Record, TopicName, TopicPartition
 from dfml_engine.reading import Reading
 from dfml_engine.worker import Worker
 
@@ -44,11 +44,16 @@ class Beginnings:
         self._give = give
         self._claim = claim
         self._waiting: list[tuple[Worker, list[TopicPartition]]] = []
+        self._anew: set[tuple[int, TopicName]] = set()
 
     def add(self, worker: Worker, places: Sequence[TopicPartition]) -> None:
         """Let a worker read these from the next :meth:`begin` on."""
         if places:
             self._waiting.append((worker, list(places)))
+
+    def read_anew(self, worker: Worker, topics: Collection[TopicName]) -> None:
+        """Let a worker begin with all that these topics hold when they are next added, whatever it has read of them."""
+        self._anew |= {(id(worker), topic) for topic in topics}
 
     def drop(self, is_dropped: Callable[[Worker, TopicPartition], bool]) -> None:
         """Let those wait no longer that are another's now, or that nobody wants."""
@@ -76,10 +81,13 @@ class Beginnings:
     def _begin(self, worker: Worker, places: Sequence[TopicPartition]) -> None:
         starts = self._log.beginning(places)
         if worker.group:
-            starts |= self._log.committed(worker.inherits, places) | self._log.committed(worker.group, places)
-        worker.resume(self._log, starts)
-        if worker.group and self._log.is_remote:
-            self._claim(worker, starts)
+            known = [place for place in places if (id(worker), place.topic) not in self._anew]
+            starts |= self._log.committed(worker.inherits, known) | self._log.committed(worker.group, known)
+        anew = {place: start for place, start in starts.items() if (id(worker), place.topic) in self._anew}
+        worker.resume(self._log, {place: start for place, start in starts.items() if place not in anew})
+        if worker.group and (anew or self._log.is_remote):
+            self._claim(worker, starts if self._log.is_remote else anew)
+        self._anew -= {(id(worker), place.topic) for place in anew}
         for place, start in starts.items():
             end = self._reading.begin(place, start)
             if end is not None and start < end:

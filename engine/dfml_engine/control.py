@@ -106,8 +106,16 @@ class Control:
         ref = self._topics.parse(topic)
         return ref is not None and (ref.is_data or topic in {self._topics.fates, self._topics.workers})
 
-    def load(self, resources: Sequence[AnyResource]) -> list[LoadedSpec]:
+    def load(self, resources: Sequence[AnyResource], *, from_beginning: bool = False) -> list[LoadedSpec]:
         """Load resources: models first, then what refers to them. What is loaded unchanged keeps its version.
+
+        Parameters
+        ----------
+        resources : sequence of resources
+            Validated documents.
+        from_beginning : bool
+            Whether pipelines that are new here read what others wrote before too, as far as it is retained. One that
+            replaces another version goes on where that was.
 
         Returns
         -------
@@ -116,7 +124,7 @@ class Control:
         """
         self.prepare()
         registry = self._read()
-        loaded = [self._versioned(resource, registry) for resource in resources]
+        loaded = [self._versioned(resource, registry, from_beginning=from_beginning) for resource in resources]
         self._create_topics(resources)
         changed = [
             spec for spec in loaded if registry.versions.get((spec.kind, spec.name), {}).get(spec.version) is None
@@ -126,12 +134,17 @@ class Control:
             self._log.append([spec.to_append(self._topics) for spec in ordered])
         return loaded
 
-    def _versioned(self, resource: AnyResource, registry: Registry) -> LoadedSpec:
+    def _versioned(self, resource: AnyResource, registry: Registry, *, from_beginning: bool) -> LoadedSpec:
         newest = registry.newest(resource.kind, resource.name)
         if newest is not None and newest.resource == resource:
             return newest
         version = registry.highest.get((resource.kind, resource.name), 0) + 1
-        return LoadedSpec(resource.kind, resource.name, version, resource, self._clock())
+        now_ms = self._clock()
+        if newest is not None:
+            since_ms = newest.since_ms
+        else:
+            since_ms = 0 if from_beginning else now_ms
+        return LoadedSpec(resource.kind, resource.name, version, resource, now_ms, since_ms)
 
     def _create_topics(self, resources: Sequence[AnyResource]) -> None:
         names: list[TopicName] = []

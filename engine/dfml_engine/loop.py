@@ -169,13 +169,14 @@ class EventLoop:
             self._wanted[number] = wanted
         self._beginnings.begin()
 
-    def begin_anew(self, topics: frozenset[TopicName]) -> None:
-        """Read topics that were deleted and made again from their beginning, at the next refresh."""
-        for number, worker in enumerate(self._workers) if topics else ():
-            wanted = self._wanted.get(number, frozenset())
-            if wanted & topics:
+    def read_anew(self, topics: frozenset[TopicName], only: Worker | None = None) -> None:
+        """Read all that topics hold from the next refresh on, for all workers or one."""
+        for number, worker in enumerate(self._workers if topics else ()):
+            if only in {None, worker}:
+                wanted = self._wanted.get(number, NOTHING)
                 self._remove_topics(worker, wanted & topics)
                 self._wanted[number] = wanted - topics
+                self._beginnings.read_anew(worker, topics)
 
     def _remove_topics(self, worker: Worker, topics: Collection[TopicName]) -> None:
         for topic in topics:

@@ -27,10 +27,13 @@ from dfml_engine.registry import LoadedSpec, PartStatus, Registry
 from dfml_engine.runtimes.base import RuntimeOptions
 from dfml_engine.selection import ALL, Selection
 from dfml_engine.share import OwnsAll, Share
-from dfml_engine.topology import compile_pipeline
+from dfml_engine.topology import Topology, compile_pipeline
 from dfml_engine.worker import EngineWorker, Worker
 
 logger = logging.getLogger(__name__)
+
+BEGINNING_PART = "beginning"
+"""Says on the status topic, in the place of a part, that the engine has begun to read what others had written."""
 
 
 class Part(Enum):
@@ -133,6 +136,8 @@ class Parts:
         for worker in workers:
             if worker is not None:
                 self.loop.add(worker)
+        if self.engine is not None:
+            self._read_what_was_not_read()
         self.loop.start()
         self.loop.write_now()
         if self.loop.refusal is not None:
@@ -221,7 +226,7 @@ class Parts:
 
     def spec_loaded(self, spec: LoadedSpec) -> None:
         """Hand a spec to the parts that serve it, and say how that went."""
-        self.loop.begin_anew(self.cleaning.loaded(spec))
+        self.loop.read_anew(self.cleaning.loaded(spec))
         match spec.kind:
             case "Model":
                 self._load_model(spec)
@@ -264,6 +269,25 @@ class Parts:
             self.gateway.load(topology)
         if runs is not None:
             self._say(PartStatus(spec.kind, spec.name, spec.version, ENGINE_PART, ready=True, reason=""))
+            if spec.from_beginning and self.started:
+                self._read_from_beginning(spec, topology)
+
+    def _read_from_beginning(self, spec: LoadedSpec, topology: Topology) -> None:
+        """Have the engine read what other pipelines wrote before, and say so: the next start need not do it again."""
+        assert self.engine is not None
+        topics = frozenset(topic for topic, _ in topology.external_feeds)
+        at = {place: offset for place, offset in self.loop.positions().items() if place.topic in topics}
+        self.engine.read_again(spec.name, at)
+        self.loop.read_anew(topics, self.engine)
+        self._say(PartStatus(spec.kind, spec.name, spec.version, BEGINNING_PART, ready=True, reason=""))
+
+    def _read_what_was_not_read(self) -> None:
+        """Begin with what nobody had begun with, because no engine ran."""
+        for spec in self.registry.all_newest("Pipeline"):
+            said = self.registry.statuses.get((spec.kind, spec.name, BEGINNING_PART))
+            if spec.from_beginning and self.selection.covers(spec.name) and (not said or said.version < spec.version):
+                self._read_from_beginning(spec, compile_pipeline(spec.pipeline, spec.version, self.topics))
+        self.loop.refresh()
 
     def _load_experiment(self, spec: LoadedSpec) -> None:
         experiment = spec.experiment.spec

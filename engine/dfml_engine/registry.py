@@ -35,13 +35,23 @@ SLICE_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class LoadedSpec:
-    """One version of a resource, as it was loaded. ``loaded_ms`` is milliseconds since the epoch."""
+    """One version of a resource, as it was loaded.
+
+    ``loaded_ms`` and ``since_ms`` are milliseconds since the epoch; what other pipelines wrote before the latter is
+    not read.
+    """
 
     kind: str
     name: str
     version: int
     resource: AnyResource
     loaded_ms: int
+    since_ms: int = 0
+
+    @property
+    def from_beginning(self) -> bool:
+        """Whether it is a pipeline that reads what others wrote long before it was loaded."""
+        return self.kind == "Pipeline" and not self.since_ms and bool(self.pipeline.spec.input)
 
     @property
     def key(self) -> str:
@@ -74,6 +84,7 @@ class LoadedSpec:
             "version": self.version,
             "resource": dump_resource(self.resource),
             "loaded_ms": self.loaded_ms,
+            "since_ms": self.since_ms,
         }
         return Append(topics.specs, 0, self.key.encode(), orjson.dumps(value))
 
@@ -88,7 +99,7 @@ class LoadedSpec:
         """
         value = orjson.loads(record.value)
         resource = resource_from_dict(value["resource"])
-        spec = cls(resource.kind, resource.name, value["version"], resource, value["loaded_ms"])
+        spec = cls(resource.kind, resource.name, value["version"], resource, value["loaded_ms"], value["since_ms"])
         if record.key != spec.key.encode():
             msg = f"the key is {record.key!r}, the value is of {spec.key!r}"
             raise ValueError(msg)

@@ -202,9 +202,9 @@ class Stack:
         assert self._rest is not None
         return self._rest.port
 
-    def load(self, resources: Sequence[AnyResource]) -> list[LoadedSpec]:
-        """Load resources and take them up at once."""
-        loaded = self.control.load(resources)
+    def load(self, resources: Sequence[AnyResource], *, from_beginning: bool = False) -> list[LoadedSpec]:
+        """Load resources and take them up at once; ``from_beginning`` as :meth:`Control.load` has it."""
+        loaded = self.control.load(resources, from_beginning=from_beginning)
         self.loop.catch_up()
         self.parts.registry.take_up()
         self.loop.refresh()

@@ -109,6 +109,7 @@ class Topology:
 
     ``feeds`` says which slots a topic's records of this pipeline fill, ``external_feeds`` the same for records of other
     pipelines (by topic and pipeline name), ``dependants`` which slots stay empty for ever when a rule never fires.
+    Of other pipelines it reads what was written at ``since_ms`` (milliseconds since the epoch) or later.
     """
 
     pipeline: str
@@ -120,6 +121,7 @@ class Topology:
     cyclic: bool
     max_step_revisits: int
     models: tuple[str, ...]
+    since_ms: int
 
     @property
     def name(self) -> str:
@@ -144,7 +146,7 @@ class Topology:
         return next((rule for rule in self.rules if rule.step == OUTPUT and rule.sink_port == "outputs"), None)
 
 
-def compile_pipeline(pipeline: Pipeline, version: int, topics: Topics) -> Topology:
+def compile_pipeline(pipeline: Pipeline, version: int, topics: Topics, since_ms: int = 0) -> Topology:
     """Compile a validated pipeline into its topology."""
     rules = tuple(_rules(pipeline, topics))
     successors = [[feed.rule for feed in _feeds_from(rules, rule, pipeline.name)] for rule in rules]
@@ -160,6 +162,7 @@ def compile_pipeline(pipeline: Pipeline, version: int, topics: Topics) -> Topolo
         cyclic=bool(back),
         max_step_revisits=pipeline.spec.max_step_revisits,
         models=tuple(step.name for step in pipeline.spec.steps),
+        since_ms=since_ms,
     )
 
 

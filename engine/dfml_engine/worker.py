@@ -17,6 +17,7 @@ from dfml_engine.flows import FLOW_AGE_MS, UnderWay
 from dfml_engine.outcome import Outcome
 from dfml_engine.recovery import Sent, already_written, written_since
 from dfml_engine.registry import LoadedSpec
+from dfml_engine.rereading import Rereading
 from dfml_engine.selection import ALL, Selection
 from dfml_engine.task import Task
 from dfml_engine.topology import Topology, compile_pipeline
@@ -128,12 +129,13 @@ class EngineWorker:
         self._mirrors: frozenset[TopicName] = frozenset()
         self._read: frozenset[TopicName] = frozenset({topics.errors})
         self._unclaimed: list[Record] = []
+        self._rereading = Rereading()
 
     # -- specs --------------------------------------------------------------------------------------------------------
 
     def load(self, spec: LoadedSpec) -> Topology:
         """Take a pipeline version; requests that entered on it are run by it from now on."""
-        topology = compile_pipeline(spec.pipeline, spec.version, self._topics)
+        topology = compile_pipeline(spec.pipeline, spec.version, self._topics, spec.since_ms)
         self._topologies[spec.name.encode(), b"%d" % spec.version] = topology
         newest = self._newest.get(spec.name)
         if newest is None or newest.version < spec.version:
@@ -160,6 +162,10 @@ class EngineWorker:
         self._read_from_outside(newest, None)
         for topology in [*self._older.pop(name, ()), *([newest] if newest else ())]:
             self._retiring.append((now_ms + FLOW_AGE_MS, (name.encode(), b"%d" % topology.version)))
+
+    def read_again(self, pipeline: str, positions: Mapping[TopicPartition, int]) -> None:
+        """Expect records from before these positions, where reading was until now: they are for this pipeline alone."""
+        self._rereading.begin(pipeline, positions)
 
     def _read_from_outside(self, before: Topology | None, after: Topology | None) -> None:
         """Let a version of a pipeline read other pipelines' topics in place of an earlier one."""
@@ -227,6 +233,7 @@ class EngineWorker:
             if task is not None:
                 task.leave()
             self._already.pop(number, None)
+        self._rereading.forget(partitions)
         self._unclaimed = [record for record in self._unclaimed if record.partition not in partitions]
 
     def handle(self, batch: Sequence[Record]) -> Outcome:
@@ -247,6 +254,10 @@ class EngineWorker:
     def _dispatch(self, task: Task, record: Record) -> None:
         found = dict(record.headers)
         name, version = found.get(h.PIPELINE), found.get(h.VERSION, b"")
+        only = self._rereading.only(record)
+        if only is not None:
+            self._dispatch_external(task, record, name, version, only)
+            return
         topology = self._topologies.get((name, version)) if name is not None else None
         if record.topic == self._topics.errors:
             if topology is not None:
@@ -260,22 +271,25 @@ class EngineWorker:
                 task.arrive(topology, feeds, record)
             elif not (topology.is_read(record.topic) or self._external.get((record.topic, topology.pipeline))):
                 task.appends.append(self._writer.drop(record, "", "no reader"))
-        if self._external and name is not None:
-            self._dispatch_external(
-                task, record, name.decode(errors="replace"), is_of_loop=(name, version) in self._loops
-            )
+        if self._external:
+            self._dispatch_external(task, record, name, version)
 
-    def _dispatch_external(self, task: Task, record: Record, name: str, *, is_of_loop: bool) -> None:
-        """Give the record to the pipelines that read this topic of this pipeline from outside.
+    def _dispatch_external(
+        self, task: Task, record: Record, name: bytes | None, version: bytes, only: Collection[str] | None = None
+    ) -> None:
+        """Give the record to the pipelines, all or some, that read this topic of its pipeline from outside.
 
         A request that has begun to arrive on an older version of the reader stays on that one.
         """
-        for newest in self._external.get((record.topic, name), ()):
+        source = (record.topic, (name or b"").decode(errors="replace"))
+        for newest in self._external.get(source, ()):
+            if record.timestamp_ms < newest.since_ms or (only is not None and newest.pipeline not in only):
+                continue
             older = self._older.get(newest.pipeline, ())
             topology = next((each for each in older if task.has_begun(each, record.key)), newest)
-            feeds = topology.external_feeds.get((record.topic, name))
+            feeds = topology.external_feeds.get(source)
             if feeds:
-                task.arrive(topology, feeds, record, is_of_loop=is_of_loop)
+                task.arrive(topology, feeds, record, is_of_loop=(name, version) in self._loops)
 
     def _claim_later(self, task: Task, record: Record, name: bytes | None) -> None:
         """Keep a record whose pipeline version is not known yet; without a pipeline's name it is nobody's.

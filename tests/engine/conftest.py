@@ -198,8 +198,8 @@ class Calls:
 
     stack: Stack
 
-    def load(self, *texts: str) -> list[Any]:
-        return self.stack.load(documents(*texts))
+    def load(self, *texts: str, from_beginning: bool = False) -> list[Any]:
+        return self.stack.load(documents(*texts), from_beginning=from_beginning)
 
     def submit(self, pipeline: str, tensors: Tensors, request_id: str | None = None, **options: Any) -> Any:
         return self.stack.gateway.submit(pipeline, request_of(tensors), SubmitOptions(request_id, **options))

@@ -35,6 +35,12 @@ def test_loading_the_same_again_keeps_the_version(run, shared_stack):
     assert {each["version"] for each in found.data if each["name"] == "numbers"} == {1}
 
 
+def test_what_was_loaded_before_does_not_begin_anew_and_the_user_is_told(run, shared_stack):
+    found = run("load", shared_stack.folder / "numbers.yaml", "--from-beginning")
+    assert found.code == 0
+    assert "pipeline numbers goes on where it was; unload it first" in found.err
+
+
 def test_a_model_that_cannot_be_loaded_is_not_ready_and_says_why(run, shared_stack):
     text = (shared_stack.folder / "numbers.yaml").read_text().split("---")[0]
     (shared_stack.folder / "absent.yaml").write_text(
