@@ -17,6 +17,8 @@ from dfml_engine.registry import LoadedSpec, PartStatus, Registry
 from dfml_engine.selection import Selection
 
 READ_RECORDS = 2_000
+WAIT_S = 0.05
+"""How long a reading waits for what is on the log already, before it looks again whether it has come to the end."""
 ENGINE_PART = "engine"
 MODEL_PART = "model-gateway"
 
@@ -199,7 +201,7 @@ class Control:
         try:
             reader.assign({place: start for place, start in starts.items() if start < ends[place]})
             while any(position < ends[place] for place, position in reader.positions().items()):
-                self._registry.handle(reader.poll(READ_RECORDS, 1.0))
+                self._registry.handle(reader.poll(READ_RECORDS, WAIT_S))
             self._next = starts | reader.positions()
         finally:
             reader.close()

@@ -19,6 +19,9 @@ from dfml_engine.flow import Ending
 CLOCK_MARGIN_MS = 5_000
 """How far the clocks that stamp two topics may be apart."""
 READ_RECORDS = 2_000
+WAIT_S = 0.05
+"""How long a reading waits for what is on the log already, before it looks again whether it has come to the end: behind
+the last record of a transaction there is no other to wait for."""
 GIVEN_UP = {ending.value: ending for ending in (Ending.CLOSED, Ending.IMPOSSIBLE)}
 """The reasons of drops that say of their rule that it will not fire for the request."""
 
@@ -130,7 +133,7 @@ def _first_timestamps(
     try:
         reader.assign(starts)
         while any(position < ends[place] for place, position in reader.positions().items()):
-            for record in reader.poll(READ_RECORDS, 1.0):
+            for record in reader.poll(READ_RECORDS, WAIT_S):
                 found.setdefault(TopicPartition(record.topic, record.partition), record.timestamp_ms)
             reader.unassign(found)
     finally:
@@ -147,7 +150,7 @@ def _tails(log: Log, sinks: Collection[TopicName], partition: int, since_ms: int
     try:
         reader.assign(begins)
         while any(position < ends[place] for place, position in reader.positions().items()):
-            batch = reader.poll(READ_RECORDS, 1.0)
+            batch = reader.poll(READ_RECORDS, WAIT_S)
             for record in batch:
                 found.add(record)
     finally:

@@ -1,14 +1,16 @@
 """Which partition numbers a process owns: all of them, or its share among the members of a group."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from threading import Thread
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from dfml.aside import call_aside
 from dfml.errors import FencedError, LogError
 from dfml.log.base import Commit, Log, Membership
 from dfml.record import TopicPartition
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 NO_GENERATION = 0
 """Older than any: nothing is committed by it."""
@@ -87,13 +89,6 @@ JOIN_S = 0.05
 """How long a look waits for a joining that is under way: the embedded log takes some milliseconds."""
 
 
-def _resolve(future: Future[Membership], make: Callable[[], Membership]) -> None:
-    try:
-        future.set_result(make())
-    except LogError as error:
-        future.set_exception(error)
-
-
 class MembersShare:
     """The share of one member of a group.
 
@@ -155,8 +150,7 @@ class MembersShare:
     def _has_joined_again(self) -> bool:
         """Join again, on a thread of its own: a log that is away answers late, and callers are to be answered."""
         if self._joining is None:
-            self._joining = Future()
-            Thread(target=_resolve, args=(self._joining, self._join_again), name="joining", daemon=True).start()
+            self._joining = call_aside(self._join_again)
         try:
             membership = self._joining.result(JOIN_S)
         except TimeoutError:

@@ -23,7 +23,8 @@ from experiments.crash_campaign.pipelines import documents
 
 ANSWER_S = 90.0
 """Longer than anything that is known to pass by itself: what is not answered by then hangs."""
-REST_S = 60.0
+REST_S = 120.0
+"""Twice the window of a join: what an `any` join has fired with is needed until the others have come, or it closes."""
 LOOK_AGAIN_S = 0.1
 SHOWN = 10
 READERS = {("model", "inputs"): "model-gateway", ("model", "outputs"): "engine", ("pipeline", "inputs"): "engine"}

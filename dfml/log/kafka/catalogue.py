@@ -258,7 +258,10 @@ class Catalogue:
             if left and time.monotonic() > until_s:
                 raise next(iter(left.values()))
             asked = {each: spec for each in left}
-            time.sleep(LOOK_AGAIN_S if left else 0)
+            if left:
+                time.sleep(LOOK_AGAIN_S)
+                # librdkafka asks by the leaders that it knew, although they lead no more: it learns anew from this.
+                self._look()
         return found
 
     def _ask_offsets(self, asked: Mapping[KafkaPlace, OffsetSpec], found: _Offsets) -> dict[KafkaPlace, LogError]:

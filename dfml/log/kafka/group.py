@@ -12,10 +12,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPlace
 
+from dfml.aside import call_aside
 from dfml.errors import FencedError, LogError, LogUnavailableError
 from dfml.log.base import Membership
 from dfml.log.kafka.client import Clients, client_logger
@@ -26,6 +30,10 @@ ENTER_S = 2.0
 """How long the construction waits for the group to take the member in; it goes on by itself at the polls that follow.
 Others are waited for up to their session's time-out, so it may take longer than anybody should be kept waiting."""
 POLL_S = 0.02
+PREPARE_S = 0.05
+"""How long a poll waits for numbers that came to be free, before their member goes on with those that it has."""
+ABANDON_S = 1.0
+"""How long who begins anew waits for the member that it was to be gone: some hundredths where a broker answers."""
 KEEP_S = 1.0
 """A member that is busy is not silent for longer: well within the session's time-out."""
 EVENTS_AT_ONCE = 10
@@ -43,9 +51,8 @@ class KafkaMembership(Membership):
         The group, and the coordination topic whose partitions are shared.
     session_timeout_ms : int
         How long the member may be silent.
-    handover : pair of callable
-        The first is called with partition numbers that are the member's own from now on, before it is told; the second
-        with those that will be another's when it returns: their positions must be committed.
+    handover : Handover
+        What is to be done when partition numbers come and go.
 
     Raises
     ------
@@ -59,10 +66,11 @@ class KafkaMembership(Membership):
         group: str,
         topic: TopicName,
         session_timeout_ms: int,
-        handover: "tuple[OnHandover, OnHandover]",
+        handover: "Handover",
     ) -> None:
         self.group = group
-        self._after_gain, self._before_release = handover
+        self._handover = handover
+        self._preparing: tuple[frozenset[int], Future[None]] | None = None
         self._owned: set[int] = set()
         self._coming: set[int] = set()
         self._fenced = ""
@@ -108,7 +116,9 @@ class KafkaMembership(Membership):
 
     @property
     def generation(self) -> int:
-        """The generation the member last learnt of."""
+        """The generation of the group now, or the last one that the member was of."""
+        if not self._closed:
+            self._learn_generation()
         return self._generation
 
     def poll(self) -> frozenset[int]:
@@ -137,15 +147,21 @@ class KafkaMembership(Membership):
             self._fenced = "was away too long"
 
     def _take_up(self) -> None:
-        """Make the numbers that came the member's own, or find out that it must be tried again at the next poll."""
+        """Make the numbers that came the member's own, once what their earlier owners left is ended."""
         coming = frozenset(self._coming)
-        self._owned |= coming
+        if self._preparing is None or self._preparing[0] != coming:
+            self._preparing = (coming, self._handover.prepare(self, coming))
         try:
-            self._after_gain(self, coming)
+            self._preparing[1].result(PREPARE_S)
+        except TimeoutError:
+            return
         except LogError:
-            self._owned -= coming
+            self._preparing = None
             raise
+        self._preparing = None
         self._coming.clear()
+        self._owned |= coming
+        self._handover.gained(self, coming)
 
     def keep_alive(self) -> None:
         """Show that the member lives while its own thread is busy with something long; others may call it in vain.
@@ -158,14 +174,18 @@ class KafkaMembership(Membership):
     def leave(self) -> None:
         """Hand the owned partition numbers over at once; leaving again does nothing."""
         if not self._fenced:
-            self._before_release(self, frozenset(self._owned))
+            self._handover.release(self, frozenset(self._owned))
             self._fenced = "has left"
         self.close()
 
     def abandon(self) -> None:
-        """Leave with nothing to hand over: what was sent is not waited for, which its own thread alone may do."""
+        """Leave with nothing to hand over: what was sent is not waited for, which its own thread alone may do.
+
+        Nor is a broker that was away, which the client waits for until seconds after it is back.
+        """
         self._fenced = self._fenced or "has left"
-        self.close()
+        with suppress(TimeoutError):
+            call_aside(self.close).result(ABANDON_S)
 
     def close(self) -> None:
         """Release the consumer, which leaves the group without committing anything."""
@@ -222,6 +242,25 @@ class KafkaMembership(Membership):
             raise may_not_commit(self.group, self._member, self._generation)
         return found
 
+    def metadata_of(self, generation: int) -> bytes:
+        """Return the same for what is written later than it was sent: the group must be of that generation still.
+
+        The broker takes what a member commits by its present generation, and some of its numbers may have been handed
+        to another since.
+
+        Raises
+        ------
+        FencedError
+            If the member was replaced.
+        LogUnavailableError
+            If the group was shared out anew meanwhile; what is still the member's may be sent again.
+        """
+        found = self.metadata()
+        if _generation_of(found) != generation:
+            msg = f"group {self.group!r} was shared out anew while a unit was under way; it is sent again"
+            raise LogUnavailableError(msg)
+        return found
+
     def _commit_error(self, error: KafkaError) -> Exception:
         found = translate(error, f"commit positions of group {self.group!r}")
         if error.code() in FENCED:
@@ -258,27 +297,55 @@ class KafkaMembership(Membership):
             # What came and went before it was taken up leaves nothing to be finished; a member that joins on a thread
             # of its own must not settle there what the loop has sent.
             if lost & self._owned and not self._fenced:
-                self._before_release(self, lost & self._owned)
+                self._handover.release(self, lost & self._owned)
         except LogError as error:
             # They go nevertheless: what was not committed is read again by their next owner.
             client_logger.warning("partition numbers %s went uncommitted: %s", sorted(lost), error)
         self._owned -= lost
         self._coming -= lost
+        self._preparing = None
 
     def _lost(self, _consumer: Consumer, places: Collection[KafkaPlace]) -> None:
         self._owned.clear()
         self._coming.clear()
+        self._preparing = None
         if places:
             self._fenced = "was away too long"
 
     def _check_alive(self) -> None:
         if self._fenced:
+            self._handover.lost(self)
             # The consumer is released by leaving, which may wait for a cluster that is away.
             msg = f"group {self.group!r}: member {self._member!r} {self._fenced}; join again"
             raise FencedError(msg)
 
 
 OnHandover = Callable[[KafkaMembership, frozenset[int]], None]
+
+
+def _do_nothing(_member: KafkaMembership) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What is done when partition numbers come and go.
+
+    Attributes
+    ----------
+    prepare
+        Called with numbers that came; they are the member's own once its future is done, tried again where it failed.
+    gained
+        Called with numbers that are the member's own from now on, before it is told.
+    release
+        Called with those that will be another's when it returns: their positions must be committed.
+    lost
+        Called when the member finds that it was replaced: its numbers are others' already.
+    """
+
+    prepare: Callable[[KafkaMembership, frozenset[int]], Future[None]]
+    gained: OnHandover
+    release: OnHandover
+    lost: Callable[[KafkaMembership], None] = _do_nothing
 
 
 def may_not_commit(group: str, member: str, generation: int | None) -> FencedError:

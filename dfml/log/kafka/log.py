@@ -5,17 +5,19 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPlace
 
+from dfml.aside import call_aside
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import ConflictError, LogError, LogReadOnlyError, LogUnavailableError
 from dfml.log.base import Cleanup, Commit, Log, Membership, Reader, Settled, TopicConfig
 from dfml.log.kafka.catalogue import ANSWER_S, LOOK_AGAIN_S, Catalogue
 from dfml.log.kafka.client import Clients, Health, client_logger
 from dfml.log.kafka.errors import configured, translated
-from dfml.log.kafka.group import KafkaMembership, may_not_commit
+from dfml.log.kafka.group import Handover, KafkaMembership, may_not_commit
 from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.reader import KafkaReader
 from dfml.log.kafka.sender import Sender
@@ -162,13 +164,17 @@ class KafkaLog(Log):
             limit_bytes = self._options.max_record_bytes
             if self._delivery == "transactional":
                 nameless = f"{self._coordination}.{secrets.token_hex(8)}"
-                self._sender = TransactionalSender(self._open_transactions, self._positions, limit_bytes, nameless)
+                self._sender = TransactionalSender(self._open_late, self._positions, limit_bytes, nameless)
             else:
                 self._sender = Sender(self._clients, self._encoding, self._positions, limit_bytes)
         return self._sender
 
     def _open_transactions(self, name: str) -> Transactions:
         return Transactions(self._clients, self._encoding, self._metadata, name)
+
+    def _open_late(self, name: str) -> Transactions:
+        """Open transactions whose units are written later than they were sent."""
+        return Transactions(self._clients, self._encoding, self._metadata_late, name)
 
     def _check_places(self, appends: Sequence[Append], commits: Sequence[Commit]) -> None:
         # Plain tuples: of the many records of a unit few are of different topic partitions.
@@ -180,14 +186,26 @@ class KafkaLog(Log):
     def _metadata(self, commit: Commit) -> bytes:
         """Return what the positions are committed by, or find out that they may not be."""
         if commit.generation is None:
-            if commit.group not in self._simple:
-                self._simple[commit.group] = simple_metadata(self._clients, self._id(commit.group))
-            return self._simple[commit.group]
+            return self._simple_metadata(commit.group)
+        return self._membership(commit).metadata()
+
+    def _metadata_late(self, commit: Commit) -> bytes:
+        """Return the same, or find out that the group was shared out anew since the unit was sent."""
+        if commit.generation is None:
+            return self._simple_metadata(commit.group)
+        return self._membership(commit).metadata_of(commit.generation)
+
+    def _simple_metadata(self, group: str) -> bytes:
+        if group not in self._simple:
+            self._simple[group] = simple_metadata(self._clients, self._id(group))
+        return self._simple[group]
+
+    def _membership(self, commit: Commit) -> KafkaMembership:
         membership = self._memberships.get(commit.member)
         if membership is None or membership.group != self._id(commit.group):
             raise may_not_commit(commit.group, commit.member, commit.generation)
         membership.check(commit.member, commit.generation)
-        return membership.metadata()
+        return membership
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -255,7 +273,7 @@ class KafkaLog(Log):
         topic = TopicName(f"{self._coordination}.{partitions}")
         self._catalogue.create([TopicConfig(topic, partitions)])
         self._check_group(group, topic, partitions)
-        handover = (self._take_over, self._release)
+        handover = Handover(self._prepare, self._take_over, self._release, self._lose)
         membership = KafkaMembership(self._clients, self._id(group), topic, session_timeout_ms, handover)
         self._memberships[membership.member] = membership
         return membership
@@ -282,12 +300,22 @@ class KafkaLog(Log):
         if isinstance(self._sender, TransactionalSender):
             self._sender.give_up(membership.group, membership.owned - numbers)
 
+    def _prepare(self, membership: KafkaMembership, numbers: frozenset[int]) -> Future[None]:
+        """Begin to end what earlier owners of these numbers left open."""
+        sender = self._start_sender()
+        if isinstance(sender, TransactionalSender):
+            return call_aside(lambda: sender.end_earlier(membership.group, numbers))
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
     def _take_over(self, membership: KafkaMembership, numbers: frozenset[int]) -> None:
-        """End what earlier owners of these numbers left open."""
-        if self._delivery == "transactional":
-            sender = self._start_sender()
-            assert isinstance(sender, TransactionalSender)
-            sender.take_over(membership.group, numbers, membership.owned)
+        if isinstance(self._sender, TransactionalSender):
+            self._sender.take_over(membership.group, numbers, membership.owned)
+
+    def _lose(self, membership: KafkaMembership) -> None:
+        if isinstance(self._sender, TransactionalSender):
+            self._sender.give_up(membership.group, ())
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

@@ -85,7 +85,10 @@ class PendingPositions:
             if membership.commit_failed:
                 membership.commit_failed = False
                 self._moved[member] = self._committed.get(member, {}) | self._moved.get(member, {})
-            moved = self._moved.get(member)
+            # A unit may be settled after its number has gone: by then its next owner commits the position.
+            owned = membership.owned
+            moved = {place: at for place, at in self._moved.get(member, {}).items() if place.partition in owned}
+            self._moved[member] = moved
             if not moved:
                 continue
             try:

@@ -7,8 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
+from dfml.aside import call_aside
 from dfml.errors import LogError, LogUnavailableError
 from dfml.log.base import Commit, Settled
 from dfml.log.kafka.positions import PendingPositions
@@ -41,7 +43,7 @@ class TransactionalSender:
 
     A transaction that its process left open would hold back all readers of its partitions until the broker gives it
     up. So each is named for the lowest partition number that its process owns, and who takes a number over ends what
-    bears its name: see :meth:`take_over`.
+    bears its name: see :meth:`end_earlier`.
 
     Parameters
     ----------
@@ -77,18 +79,26 @@ class TransactionalSender:
         self._thread = threading.Thread(target=self._write_all, daemon=True, name="transactions")
         self._thread.start()
 
-    def take_over(self, group: str, gained: Collection[int], owned: Collection[int]) -> None:
-        """End the transactions that earlier owners of these numbers left open, and write under the lowest one's name.
+    def end_earlier(self, group: str, numbers: Collection[int]) -> None:
+        """End the transactions that earlier owners of these numbers left open; it may be called on any thread.
 
         Raises
         ------
         LogError
             If the broker does not let them be ended.
         """
-        for number in gained:
-            found = self._open(f"{group}.{number}")
-            found.start()
-            found.close()
+        # Each waits for the broker several times, so all of them are ended at once.
+        ending = [call_aside(partial(self._end, f"{group}.{number}")) for number in numbers]
+        for each in ending:
+            each.result()
+
+    def _end(self, name: str) -> None:
+        found = self._open(name)
+        found.start()
+        found.close()
+
+    def take_over(self, group: str, gained: Collection[int], owned: Collection[int]) -> None:
+        """Write under the name of the lowest number, now that nothing of earlier owners of those gained is open."""
         with self._changed:
             if self._name in {f"{group}.{number}" for number in gained}:
                 # Its own producer, from before the number was lost, was ended with the others'.
@@ -96,7 +106,10 @@ class TransactionalSender:
         self._rename(group, owned)
 
     def give_up(self, group: str, owned: Collection[int]) -> None:
-        """Write under another name, when the number that it was made of went to somebody else."""
+        """Write under another name, when the number that it was made of went to somebody else.
+
+        A producer of the old one would end what its next owner writes.
+        """
         self._rename(group, owned)
 
     def _rename(self, group: str, owned: Collection[int]) -> None:
@@ -175,8 +188,15 @@ class TransactionalSender:
             transactions = self._current()
             transactions.write(appends, [commit for unit in units for commit in unit.commits])
         except LogError as error:
+            self._leave_fenced()
             return error
         return None
+
+    def _leave_fenced(self) -> None:
+        """Write under no number's name, where the one that was owned is another's by now."""
+        with self._changed:
+            if self._transactions is not None and self._transactions.fenced:
+                self._name, self._transactions = "", None
 
     def _current(self) -> Transactions:
         with self._changed:

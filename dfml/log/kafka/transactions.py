@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPlace
 
+from dfml.aside import call_aside
 from dfml.clock import Clock
-from dfml.errors import LogError, UnknownTopicError
+from dfml.errors import LogError, LogUnavailableError, UnknownTopicError
 from dfml.log.base import Commit
 from dfml.log.kafka.client import Clients, client_logger
-from dfml.log.kafka.errors import not_taken, translate, translated
+from dfml.log.kafka.errors import FENCED, not_taken, translate, translated
 from dfml.record import Append, Position, TopicName, TopicPartition
 
 TIMEOUT_S = 10.0
 """How long one transaction may take before the broker aborts it; readers behind it wait so long at worst."""
 
+OFFSETS_S = 4.0
+"""How long positions may take to become part of a transaction. librdkafka does not keep its own time-out there, and
+can wait for good for a broker that came back (librdkafka issues 5456 and 5511): who was answered by then goes on within
+a session's time-out."""
 FULL_POLL_S = 0.01
 
 Metadata = Callable[[Commit], bytes]
@@ -68,6 +73,11 @@ class Transactions:
         Returns what the positions of a commit are committed by, or raises FencedError.
     name : str
         The producer's transactional id: a later producer of that name ends what an earlier one left open.
+
+    Attributes
+    ----------
+    fenced
+        Whether a later producer of that name has ended this one.
     """
 
     def __init__(self, clients: Clients, encoding: Encoding, metadata: Metadata, name: str) -> None:
@@ -77,6 +87,7 @@ class Transactions:
         self._metadata = metadata
         self._guard = threading.Lock()
         self._producer: Producer | None = None
+        self.fenced = False
 
     def write(self, appends: Sequence[Append], commits: Sequence[Commit]) -> list[Position]:
         """Write the records, commit the positions, and return where the records are.
@@ -97,7 +108,7 @@ class Transactions:
                     while not self._encoding.produce(producer, append, now_ms, _reporter(offsets, errors, number)):
                         producer.poll(FULL_POLL_S)
                 for metadata, places in self._by_group(commits):
-                    producer.send_offsets_to_transaction(places, metadata, TIMEOUT_S)
+                    self._send_offsets(producer, places, metadata)
                 producer.commit_transaction(TIMEOUT_S)
             except (KafkaException, LogError) as error:
                 raise self._abort(producer, error, errors) from error
@@ -105,6 +116,19 @@ class Transactions:
                 Position(append.topic, append.partition, _known(offset))
                 for append, offset in zip(appends, offsets, strict=True)
             ]
+
+    def _send_offsets(self, producer: Producer, places: list[KafkaPlace], metadata: bytes) -> None:
+        """Make positions part of the transaction; a producer that does not come back from it is given up.
+
+        Nobody commits its transaction any more: the next producer of its name ends it.
+        """
+        sending = call_aside(lambda: producer.send_offsets_to_transaction(places, metadata, OFFSETS_S))
+        try:
+            sending.result(OFFSETS_S)
+        except TimeoutError:
+            self._producer = None
+            msg = f"write a unit (right: Write): its positions were not taken within {OFFSETS_S:g} s"
+            raise LogUnavailableError(msg) from None
 
     def start(self) -> None:
         """End what an earlier producer of this name left open, and let no such one write any more."""
@@ -137,7 +161,8 @@ class Transactions:
         raised: KafkaError | None = error.args[0] if isinstance(error, KafkaException) else None
         if raised is not None and raised.fatal():
             self._producer = None
-        else:
+            self.fenced = raised.code() in FENCED
+        elif self._producer is not None:
             try:
                 producer.abort_transaction(TIMEOUT_S)
             except KafkaException:

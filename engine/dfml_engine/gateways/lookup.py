@@ -10,6 +10,8 @@ from dfml.topics import Topics
 from dfml_engine.gateways.requests import request_key, time_of
 
 READ_RECORDS = 2_000
+WAIT_S = 0.05
+"""How long a reading waits for what is on the log already, before it looks again whether it has come to the end."""
 CLOCK_MARGIN_MS = 5_000
 """How far the clock that drew an id and the one that stamps records may be apart."""
 
@@ -24,7 +26,7 @@ def read_range(log: Log, starts: Mapping[TopicPartition, int]) -> Iterator[Recor
     try:
         reader.assign(filled)
         while any(position < ends[place] for place, position in reader.positions().items()):
-            yield from reader.poll(READ_RECORDS, 1.0)
+            yield from reader.poll(READ_RECORDS, WAIT_S)
     finally:
         reader.close()
 

@@ -84,3 +84,15 @@ def test_positions_of_numbers_that_went_are_not_committed_again(
     pending.commit_due()
     pending.commit_now()
     committed(9)
+
+
+def test_a_position_that_is_settled_after_its_number_went_is_left_to_the_next_owner(
+    log: KafkaLog, member: KafkaMembership, place: TopicPartition
+) -> None:
+    other = log.join("g", N_PARTITIONS)
+    until(lambda: len(member.poll()) == len(other.poll()) == 1)
+    [gone] = other.owned
+    pending = PendingPositions({member.member: member})
+    pending.take([Commit("g", {TopicPartition(place.topic, gone): 5}, member.member, member.generation)])
+    pending.commit_now()
+    assert log.committed("g", [TopicPartition(place.topic, gone)]) == {}

@@ -1,0 +1,74 @@
+"""What a broker that was away and is back answers: its clients go on as soon as it does."""
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from dfml.errors import LogError, LogUnavailableError
+from dfml.log import Commit, TopicConfig, open_log
+from dfml.log.kafka import KafkaLog, transactions
+from dfml.record import Append, TopicName, TopicPartition
+from dfml.settings import Delivery, Settings
+from experiments.kafka_broker import Broker
+from tests.dfml.log.backends import until
+
+TOPIC = TopicName("t")
+PLACE = TopicPartition(TOPIC, 0)
+RECORD = Append(TOPIC, 0, b"k", b"v")
+
+
+@pytest.fixture(scope="module")
+def broker(kafka_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """Start a broker that may be stopped; the other one says that this machine can."""
+    del kafka_address
+    with Broker(tmp_path_factory.mktemp("restarted")) as started:
+        yield started
+
+
+@pytest.fixture
+def open_on(broker: Broker) -> Iterator[Callable[[Delivery], KafkaLog]]:
+    logs: list[KafkaLog] = []
+
+    def open_it(delivery: Delivery) -> KafkaLog:
+        log = open_log(Settings(log=broker.address, prefix=f"t-{uuid4().hex[:8]}", delivery=delivery))
+        assert isinstance(log, KafkaLog)
+        logs.append(log)
+        log.create_topics([TopicConfig(TOPIC)])
+        return log
+
+    yield open_it
+    for log in logs:
+        log.close()
+
+
+def test_offsets_are_told_again_when_the_broker_is_back(broker: Broker, open_on: Callable) -> None:
+    log = open_on("identity")
+    ends = log.end([PLACE])
+    broker.stop()
+    broker.start()
+    assert log.end([PLACE]) == ends
+
+
+def test_a_unit_whose_positions_a_broker_does_not_take_is_refused_and_may_be_sent_again(
+    broker: Broker, open_on: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "OFFSETS_S", 1.0)
+    log = open_on("transactional")
+    member = log.join("g", 1)
+    until(member.poll)
+    told: list[LogError | None] = []
+
+    def send() -> None:
+        commit = Commit("g", {PLACE: len(told) + 1}, member.member, member.generation)
+        log.send([RECORD], [commit], lambda _records, error: told.append(error))
+        until(lambda: (log.pump(), not log.n_unsettled)[-1])
+
+    send()
+    broker.suspend()
+    send()
+    broker.resume()
+    send()
+    assert [type(error) for error in told] == [type(None), LogUnavailableError, type(None)]
+    until(lambda: log.committed("g", [PLACE]) == {PLACE: 3})
+    assert log.end([PLACE])[PLACE] > 0
