@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SENTENCES = {
     Verdict.FAULT: "Fault in {what}",
     Verdict.INPUT_SHIFT: "The input changed: {what} No step changed.",
-    Verdict.NO_CHANGE: "Nothing changed.",
+    Verdict.NO_CHANGE: "Nothing changed{what}.",
     Verdict.UNDECIDED: "Undecided: {what}.",
 }
 MAX_NAMES = 3
@@ -183,6 +183,8 @@ class Localisation:
         if self.verdict is Verdict.UNDECIDED:
             names = ", ".join(suspect.variable for suspect in self.suspects[:3])
             what = f"weak evidence against {names}" if names else self.status.removeprefix("ok; ")
+        elif self.verdict is Verdict.NO_CHANGE:
+            what = _untold([item.variable for item in self.evidence if not item.comparable])
         else:
             what = _describe(self.accused or self.suspects[:1], self.verdict)
         return SENTENCES[self.verdict].format(what=what)
@@ -342,6 +344,15 @@ def _describe(suspects: Sequence[Suspect], verdict: Verdict) -> str:
         return told
     left_out = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     return f"{told} Also suspect: {', '.join(names[:MAX_NAMES])}{left_out}."
+
+
+def _untold(names: Sequence[str]) -> str:
+    """Return what is to be added of variables that could not be compared."""
+    unlike = list(dict.fromkeys(names))
+    if not unlike:
+        return ""
+    more = f" and {len(unlike) - MAX_NAMES} more" if len(unlike) > MAX_NAMES else ""
+    return f" that can be told; {', '.join(unlike[:MAX_NAMES])}{more} cannot be compared"
 
 
 def _name(suspect: Suspect, first: Suspect) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
+from dfml.errors import DataError
 from dfml_analysis.damage import Damage, Unit
 from dfml_analysis.guilty import guilty_pairs
 from dfml_analysis.localisation import Localisation, Suspect
@@ -66,6 +67,7 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         If the graph, the windows or the target cannot be used, or the method is unknown.
     """
     start = time.perf_counter()
+    _check(reference, current, seed)
     windows = describe_texts(reference, current)
     problem = Problem(with_text_nodes(graph, windows[0].columns), *windows, target, seed, damage, series)
     ranking = rank(problem, method)
@@ -87,6 +89,16 @@ def localise(  # noqa: PLR0913 - the front door names what it needs; four of the
         level=ranking.level,
         show_me=_show_me(current, suspects),
     )
+
+
+def _check(reference: object, current: object, seed: int) -> None:
+    for name, window in (("reference", reference), ("current", current)):
+        if not isinstance(window, pd.DataFrame):
+            msg = f"the {name} window is of type {type(window).__name__}; expected a DataFrame, one row a request"
+            raise DataError(msg)
+    if seed < 0:
+        msg = f"seed {seed}: expected 0 or more"
+        raise DataError(msg)
 
 
 def rank(problem: Problem, method: str) -> Ranking:

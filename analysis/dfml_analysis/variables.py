@@ -1,7 +1,8 @@
 """Columns of two windows as typed variables: numbers, classes, constants; absent stays absent.
 
 A value is in one of three states: a number (or class), absent (NaN, None) or not finite. The state is a variable of
-its own, tested beside the number. A column of numbers with few distinct values is *discrete*; text is discrete
+its own, tested beside the number. Text among the many numbers of one window, where the other has numbers alone, is no
+number and counts as not finite. A column of numbers with few distinct values is *discrete*; text is discrete
 when it has few enough classes and otherwise *opaque*: only its state is looked at.
 """
 
@@ -88,13 +89,16 @@ def read_variable(name: str, step: str, kind: Kind, reference: pd.Series, curren
     DataError
         If the column holds dates or objects that are neither numbers, truth values nor text.
     """
-    values, classes = _numbers(name, pd.concat([reference, current], ignore_index=True))
+    values, classes = _numbers(name, pd.concat([reference, current], ignore_index=True), len(reference))
     state = np.where(np.isnan(values), ABSENT, np.where(np.abs(values) > LARGEST, NOT_FINITE, NUMBER)).astype(np.int8)
     values = np.where(state == NUMBER, values, np.nan)
     return Variable(name, step, kind, _scale(values, classes), values, state, classes)
 
 
-def _numbers(name: str, column: pd.Series) -> tuple[Floats, tuple[str, ...]]:
+def _numbers(name: str, column: pd.Series, n_reference: int) -> tuple[Floats, tuple[str, ...]]:
+    if pd.api.types.is_complex_dtype(column.dtype):
+        msg = f"column {name!r} holds {column.dtype}; expected numbers, truth values or text: give its two parts"
+        raise DataError(msg)
     if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan), ()
     if pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype):
@@ -111,6 +115,9 @@ def _numbers(name: str, column: pd.Series) -> tuple[Floats, tuple[str, ...]]:
     if not np.isnan(as_numbers[~absent]).any():
         return as_numbers, ()
     codes, classes = pd.factorize(column.astype("string"), sort=True)
+    strange = np.isnan(as_numbers) & ~absent
+    if len(classes) > MAX_TEXT_CLASSES and strange[:n_reference].any() != strange[n_reference:].any():
+        return np.where(strange, np.inf, as_numbers), ()
     return np.where(codes >= 0, codes, np.nan).astype(np.float64), tuple(str(item) for item in classes)
 
 

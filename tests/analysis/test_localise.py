@@ -1,6 +1,7 @@
 """The front door: what it answers, and what it says of data that cannot be used."""
 
 import json
+from collections.abc import Callable
 
 import networkx as nx
 import numpy as np
@@ -94,6 +95,9 @@ def test_a_step_and_an_input_that_both_changed_are_a_fault_with_the_step_first(g
         (_frame(y=[[1, 2]] * 50), _frame(), "z", "holds list"),
         (_frame(y=pd.Timestamp("2024-01-01")), _frame(y=pd.Timestamp("2024-01-01")), "z", "holds datetime"),
         (pd.concat([_frame(), _frame()], axis=1), _frame(), "z", "more than once"),
+        (_frame(y=1j), _frame(), "z", "holds complex128"),
+        (_frame()[[]], _frame(), "z", "0 columns"),
+        (_frame().to_numpy(), _frame(), "z", "of type ndarray; expected a DataFrame"),
     ],
 )
 def test_unusable_data_is_refused_with_its_reason(
@@ -113,6 +117,37 @@ def test_too_few_rows_are_undecided(graph: nx.DiGraph, n: int) -> None:
     answer = localise(graph, _frame(40), _frame(n), "z")
     assert answer.verdict is Verdict.UNDECIDED
     assert "too few rows" in answer.status
+
+
+def test_a_negative_seed_is_refused(graph: nx.DiGraph) -> None:
+    with pytest.raises(DataError, match="seed -1: expected 0 or more"):
+        localise(graph, _frame(), _frame(), "z", seed=-1)
+
+
+@pytest.mark.parametrize("of_number", [str, lambda _: "none"])
+def test_text_where_numbers_were_is_a_fault_of_its_step(graph: nx.DiGraph, of_number: Callable[[float], str]) -> None:
+    reference, current = _frame(200), _frame(200, 1)
+    current["y"] = [of_number(value) if row % 2 else "broken" for row, value in enumerate(current.y)]
+    for windows in ((reference, current), (current, reference)):
+        answer = localise(graph, *windows, "z")
+        assert (answer.verdict, answer.top) == (Verdict.FAULT, "y")
+
+
+def test_a_column_that_is_empty_in_one_window_is_a_fault_of_its_step(graph: nx.DiGraph) -> None:
+    answer = localise(graph, _frame(100), _frame(100, 1, y=np.nan), "z")
+    assert (answer.verdict, answer.top) == (Verdict.FAULT, "y")
+
+
+def test_where_some_cannot_be_compared_the_sentence_claims_no_more(graph: nx.DiGraph) -> None:
+    answer = localise(graph, _frame(5), _frame(5, 1), "z")
+    assert answer.sentence == "Nothing changed that can be told; y, z cannot be compared."
+
+
+def test_very_large_and_very_small_numbers_are_compared_alike(graph: nx.DiGraph) -> None:
+    for size in (1.0, 1e90, 1e-90):
+        current = _frame(100, 1)
+        current["y"] += 5.0
+        assert localise(graph, _frame(100) * size, current * size, "z").top == "y"
 
 
 def test_constant_columns_and_a_constant_target_are_no_change(graph: nx.DiGraph) -> None:

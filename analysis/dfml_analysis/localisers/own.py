@@ -44,7 +44,8 @@ class Own:
         """Return the changed mechanisms, most suspect first (see :class:`dfml_analysis.localisers.base.Localiser`)."""
         if are_few(len(problem.reference), len(problem.current)):
             return _rank_few_rows(problem)
-        if max(len(problem.reference), len(problem.current)) > MAX_ROWS:
+        n_rows = len(problem.reference), len(problem.current)
+        if max(n_rows) > MAX_ROWS:
             problem = replace(problem, reference=_thinned(problem.reference), current=_thinned(problem.current))
         windows = problem.windows
         if min(windows.n_rows) < MIN_ROWS:
@@ -54,7 +55,7 @@ class Own:
         tests = examine_mechanisms(windows)
         adjusted = adjusted_log_p([test.evidence.log_p for test in tests], [test.comparable for test in tests])
         verdict, changed = decide(tests, adjusted)
-        limits = _limits(windows, tests)
+        limits = [*_sampled(n_rows, windows.n_rows), *_limits(windows, tests)]
         if verdict is Verdict.NO_CHANGE and moved(windows, problem.target).log_p <= np.log(ALPHA_TARGET):
             verdict = Verdict.UNDECIDED
             limits.append(f"the target {problem.target} changed, but no mechanism's change is proven")
@@ -72,6 +73,13 @@ class Own:
 def _thinned(window: pd.DataFrame) -> pd.DataFrame:
     """Return every k-th row of a window that is longer than ``MAX_ROWS``."""
     return window.iloc[:: -(-len(window) // MAX_ROWS)] if len(window) > MAX_ROWS else window
+
+
+def _sampled(before: tuple[int, int], after: tuple[int, int]) -> list[str]:
+    """Return what is to be said of windows that were thinned."""
+    if before == after:
+        return []
+    return [f"looked at {after[0]:,} and {after[1]:,} of {before[0]:,} and {before[1]:,} rows, evenly spread"]
 
 
 def _rank_few_rows(problem: Problem) -> Ranking:
