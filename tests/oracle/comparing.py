@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from bench import Bench, Ground, Written, rule_key, same_tensors
+from bench import Bench, Ground
 from interpreter import interpret
 from oracle_models import model_of
 from strategies import Case
 from values import Evaluation
+from written import Written, rule_key, same_tensors
 
 ECHOES = {"duplicate", "answered already"}
 """Drops of copies; where copies were written, the oracle says nothing of them."""

@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from bench import Clock, Ground, embedded
 from comparing import compare
-from conftest import KAFKA_PROFILE, PROFILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import KAFKA_PROFILE, PROFILE
 from strategies import COPIES, DELAYS, HANDOVERS, RESTARTS, cases
 
 from dfml.log.kafka import KafkaLog

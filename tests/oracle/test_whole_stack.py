@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from bench import API, TOPICS, Written, read_all, same_tensors, uri_of
+from bench import API, TOPICS, uri_of
 from comparing import differences
-from conftest import STACK_PROFILE
 from hypothesis import given, settings
 from interpreter import interpret
 from oracle_models import model_of
+from profiles import STACK_PROFILE
 from strategies import Case, cases
 from values import Evaluation, Name
+from written import Written, read_all, same_tensors
 
 from dfml.inference.codec import encode_request, iterate_tensors
 from dfml.inference.oip_pb2 import InferResponse

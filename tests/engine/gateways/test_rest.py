@@ -1,15 +1,10 @@
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 import numpy as np
 import orjson
 import pytest
-import pytest_asyncio
+from echo_gateway import BODY, PAGES, EchoGateway, error, infer
 
 from dfml.errors import (
     ConflictError,
@@ -18,126 +13,12 @@ from dfml.errors import (
     LogUnavailableError,
     NotFoundError,
     OverloadedError,
-    SettingsError,
 )
 from dfml.inference.codec import encode_response
-from dfml.inference.oip_pb2 import InferRequest, InferResponse
-from dfml.operations.pages import PATHS, Pages
-from dfml_engine.gateways.api import Answer, Pending, PipelineStatus, Submission, SubmitOptions
-from dfml_engine.gateways.rest import create_app, serve_rest
+from dfml.operations.pages import PATHS
+from dfml_engine.gateways.api import Answer, SubmitOptions
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-LIMIT = 100_000
-BODY = {"inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [1, 2.5]}]}
-
-
-@dataclass
-class EchoGateway:
-    """The core's counterpart: answers with the tensors it was sent, or holds requests until told to let go."""
-
-    loaded: dict[str, PipelineStatus] = field(default_factory=dict)
-    is_ready: bool = True
-    room_bytes: int = 2**31
-    refuses: Exception | None = None
-    fails: Exception | None = None
-    answers: Callable[[Submission, InferRequest], Answer] | None = None
-    release: asyncio.Event = field(default_factory=asyncio.Event)
-    logged: asyncio.Event = field(default_factory=asyncio.Event)
-    cancelled: asyncio.Queue[Submission] = field(default_factory=asyncio.Queue)
-    taken: dict[str, tuple[InferRequest, SubmitOptions]] = field(default_factory=dict)
-    awaited: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def ready(self) -> bool:
-        return self.is_ready
-
-    def pipelines(self) -> Mapping[str, PipelineStatus]:
-        return self.loaded
-
-    def submit(self, pipeline: str, request: InferRequest, options: SubmitOptions) -> Submission:
-        if self.refuses:
-            raise self.refuses
-        request_id = options.request_id or f"drawn-{len(self.taken)}"
-        self.taken[request_id] = (request, options)
-        return Submission(pipeline, request_id)
-
-    async def result(self, submission: Submission) -> Answer:
-        self.awaited.set()
-        await self.release.wait()
-        if self.fails:
-            raise self.fails
-        return self._answer(submission)
-
-    def _answer(self, submission: Submission) -> Answer:
-        request = self.taken[submission.request_id][0]
-        if self.answers:
-            return self.answers(submission, request)
-        response = InferResponse(tensors=request.tensors, raw_contents=request.raw_contents)
-        return Answer(submission.request_id, 200, response.SerializeToString())
-
-    async def accepted(self, submission: Submission) -> None:
-        await self.logged.wait()
-
-    def cancel(self, submission: Submission) -> None:
-        self.cancelled.put_nowait(submission)
-
-    def reading(self, n_bytes: int) -> contextlib.AbstractContextManager[None]:
-        if n_bytes > self.room_bytes:
-            msg = f"requests of {n_bytes} bytes are on their way"
-            raise OverloadedError(msg)
-        return contextlib.nullcontext()
-
-    async def lookup(self, pipeline: str, request_id: str) -> Answer | Pending:
-        if request_id not in self.taken:
-            msg = f"pipeline '{pipeline}' has had no request '{request_id}'"
-            raise NotFoundError(msg)
-        if not self.release.is_set():
-            return Pending(request_id, ("model 'a' to answer",))
-        return self._answer(Submission(pipeline, request_id))
-
-
-PAGES = Pages("pipeline-gateway", list, tuple, list)
-STATUSES = (
-    PipelineStatus("echo", 3, ready=True),
-    PipelineStatus("loading", 1, ready=False, reason="model 'a' is being loaded"),
-    PipelineStatus("mute", 1, ready=True, synchronous=False),
-)
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def served() -> AsyncIterator[tuple[EchoGateway, str]]:
-    """One server for all tests: starting and closing takes longer than most of them."""
-    gateway = EchoGateway()
-    server = await serve_rest(create_app(gateway, PAGES, max_request_bytes=LIMIT), "127.0.0.1", 0)
-    yield gateway, f"http://127.0.0.1:{server.port}"
-    await server.close(1)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def gateway(served: tuple[EchoGateway, str]) -> EchoGateway:
-    renewed = EchoGateway({status.name: status for status in STATUSES})
-    renewed.release.set()
-    renewed.logged.set()
-    vars(served[0]).update(vars(renewed))
-    return served[0]
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def client(gateway: EchoGateway, served: tuple[EchoGateway, str]) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=served[1], timeout=10, trust_env=False) as made:
-        yield made
-
-
-def error(answer: httpx.Response) -> str:
-    document = answer.json()
-    assert list(document) == ["error"]
-    assert answer.headers["content-type"] == "application/json"
-    text: str = document["error"]
-    return text
-
-
-async def infer(client: httpx.AsyncClient, path: str = "/v2/pipelines/echo/infer", **options: Any) -> httpx.Response:
-    return await client.post(path, **({"json": BODY} | options))
 
 
 async def test_an_answer_has_outputs_id_and_model_name(client: httpx.AsyncClient) -> None:
@@ -343,46 +224,6 @@ async def test_binary_tensors_go_in_and_come_out(client: httpx.AsyncClient) -> N
     assert output == {"name": "x", "datatype": "FP32", "shape": [2], "parameters": {"binary_data_size": 8}}
 
 
-async def test_an_announced_body_over_the_limit_is_refused_before_it_is_sent(client: httpx.AsyncClient) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
-    writer.write(b"POST /v2/pipelines/echo/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 200000000\r\n\r\n")
-    head = await reader.readuntil(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 413 ")
-    assert b"connection: close" in head
-    text = await reader.readuntil(b"}")
-    assert orjson.loads(text)["error"] == "body is 200000000 bytes, expected at most 100000 (setting max_request_bytes)"
-    writer.close()
-
-
-async def test_a_caller_who_waits_to_continue_is_refused_without_being_told_to(client: httpx.AsyncClient) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
-    writer.write(b"POST /v2/pipelines/echo/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 200000000\r\n")
-    writer.write(b"expect: 100-continue\r\n\r\n")
-    assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
-    writer.close()
-
-
-@pytest.mark.parametrize("announced", [True, False])
-async def test_a_caller_who_sends_on_and_on_still_reads_the_refusal(client: httpx.AsyncClient, announced: bool) -> None:
-    n_chunks = 200
-
-    async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(n_chunks):
-            yield bytes(100_000)
-
-    headers = {"content-length": str(n_chunks * 100_000)} if announced else {}
-    answer = await infer(client, json=None, content=chunks(), headers=headers)
-    assert answer.status_code == 413
-    assert "100000" in error(answer)
-    assert (await infer(client)).status_code == 200
-
-
-async def test_a_body_just_within_the_limit_is_taken(client: httpx.AsyncClient) -> None:
-    body = orjson.dumps(BODY).ljust(LIMIT)
-    assert (await infer(client, json=None, content=body)).status_code == 200
-    assert (await infer(client, json=None, content=body + b" ")).status_code == 413
-
-
 async def test_asynchronous_use_goes_from_202_to_the_answer(client: httpx.AsyncClient, gateway: EchoGateway) -> None:
     gateway.release.clear()
     answer = await infer(client, headers={"Prefer": "respond-async, wait=10", "x-request-id": "a/b c"})
@@ -430,42 +271,6 @@ async def test_a_pipeline_without_output_is_called_asynchronously_only(client: h
     assert answer.status_code == 202
 
 
-async def test_a_caller_who_goes_away_is_forgotten(client: httpx.AsyncClient, gateway: EchoGateway) -> None:
-    gateway.release.clear()
-    call = asyncio.create_task(infer(client, headers={"x-request-id": "gone"}))
-    await gateway.awaited.wait()
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    assert await gateway.cancelled.get() == Submission("echo", "gone")
-    gateway.release.set()
-    assert (await infer(client)).status_code == 200
-    assert gateway.cancelled.empty()
-
-
-async def test_a_caller_who_goes_away_in_the_middle_of_its_body_leaves_nothing(
-    client: httpx.AsyncClient, gateway: EchoGateway, caplog: pytest.LogCaptureFixture
-) -> None:
-    _, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
-    writer.write(b"POST /v2/pipelines/echo/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
-    await writer.drain()
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-    assert (await infer(client)).status_code == 200
-    assert len(gateway.taken) == 1
-    assert not caplog.records
-
-
-async def test_a_slow_answer_reaches_a_patient_caller(client: httpx.AsyncClient, gateway: EchoGateway) -> None:
-    gateway.release.clear()
-    call = asyncio.create_task(infer(client))
-    await gateway.awaited.wait()
-    asyncio.get_running_loop().call_later(0.2, gateway.release.set)
-    assert (await call).status_code == 200
-    assert gateway.cancelled.empty()
-
-
 async def test_the_server_describes_itself(client: httpx.AsyncClient) -> None:
     document = (await client.get("/v2")).json()
     assert (document["name"], document["extensions"]) == ("dfml", ["binary_tensor_data"])
@@ -503,41 +308,3 @@ async def test_the_pages_of_every_process_are_served_beside_the_protocol(client:
     page, answer = PAGES.answer(path), await client.get(path)
     assert page is not None
     assert (answer.status_code, answer.headers["content-type"]) == (page.status, page.content_type)
-
-
-async def test_an_address_in_use_is_said_at_once(gateway: EchoGateway) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"rest_host '127.0.0.1', rest_port {port}: cannot listen there: Addr"):
-            await serve_rest(create_app(gateway, PAGES, max_request_bytes=LIMIT), "127.0.0.1", port)
-
-
-@pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_that_finds_no_room_is_refused_unread_and_may_come_again(
-    client: httpx.AsyncClient, gateway: EchoGateway, announced: bool
-) -> None:
-    gateway.room_bytes = 1
-    body = orjson.dumps(BODY)
-
-    async def parts() -> AsyncIterator[bytes]:
-        yield body
-
-    answer = await client.post("/v2/pipelines/echo/infer", content=body if announced else parts())
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    assert "bytes are on their way" in answer.json()["error"]
-    gateway.room_bytes = 2**31
-    assert (await client.post("/v2/pipelines/echo/infer", content=body)).status_code == 200
-
-
-async def test_closing_lets_open_calls_end(gateway: EchoGateway) -> None:
-    server = await serve_rest(create_app(gateway, PAGES, max_request_bytes=LIMIT), "127.0.0.1", 0)
-    gateway.release.clear()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
-        call = asyncio.create_task(infer(client))
-        await gateway.awaited.wait()
-        closing = asyncio.create_task(server.close(5))
-        gateway.release.set()
-        assert (await call).status_code == 200
-    await closing
-    with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", server.port)
