@@ -147,7 +147,7 @@ def _become_tap(settings: Settings, documents: Sequence[Path]) -> None:
     if settings.log.startswith(SQLITE_SCHEME):
         open_log(settings).close()
     settings = replace(settings, lineage=settings.lineage_path.absolute())
-    command = [sys.executable, "-m", "dfml.lineage.tap"]
+    command = [sys.executable, "-m", "dfml.lineage.tap_process"]
     command += [part for document in documents for part in ("--load", str(document))]
     os.execve(sys.executable, command, {**os.environ, **to_environment(settings)})
 

@@ -106,7 +106,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         If it is no lineage store, or one of another schema version.
     """
     if read_only and not path.exists():
-        msg = f"lineage store {path}: no such file; the tap makes it (dfml up, or python -m dfml.lineage.tap)"
+        msg = f"lineage store {path}: no such file; the tap makes it (dfml up, or python -m dfml.lineage.tap_process)"
         raise NotFoundError(msg)
     with mapped_errors(path, "open"):
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"

@@ -12,6 +12,7 @@ from dfml.inference.codec import Message
 from dfml.record import Headers, Record
 from dfml.spec.schema import Join
 from dfml_engine.topology import FiringRule, Topology
+from dfml_engine.writing import Failure
 
 
 class Ending(Enum):
@@ -103,6 +104,15 @@ class Flow:
     def complete(self) -> bool:
         """Whether no rule can fire any more (never true in a cyclic pipeline, which ends by age)."""
         return not self.topology.cyclic and len(self.ended) == len(self.topology.rules)
+
+    def without_output(self, ending: Ending) -> Failure:
+        """Say to the caller what was lacking, and whether it was the caller's to give."""
+        name = self.topology.pipeline
+        from_caller = any(lack.startswith(f"{name}.inputs.") for lack in self.lacks)
+        why = "did not come before the join window closed" if ending is Ending.CLOSED else "never came"
+        why = "is not in the request" if from_caller else why
+        text = f"pipeline '{name}' has no output for this request: {', '.join(dict.fromkeys(self.lacks))} {why}"
+        return Failure("no_output", text, 400 if from_caller else 500)
 
     @classmethod
     def begun_by(cls, topology: Topology, record: Record) -> "Flow":

@@ -150,7 +150,8 @@ class Stack:
         return replace(self.settings, delivery="identity") if self._part is Part.PIPELINE_GATEWAY else self.settings
 
     def _start_tap(self) -> None:
-        command = [sys.executable, "-m", "dfml.lineage.tap", "--parent-pid", str(os.getpid()), "--metrics-port", "0"]
+        options = ("--parent-pid", str(os.getpid()), "--metrics-port", "0")
+        command = [sys.executable, "-m", "dfml.lineage.tap_process", *options]
         env = {**os.environ, **to_environment(self.settings)}
         self._tap = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 

@@ -325,13 +325,7 @@ class Task:
         if flow.failed:
             return
         flow.failed = True
-        name = flow.topology.pipeline
-        from_caller = any(lack.startswith(f"{name}.inputs.") for lack in flow.lacks)
-        why = "did not come before the join window closed" if ending is Ending.CLOSED else "never came"
-        why = "is not in the request" if from_caller else why
-        text = f"pipeline '{name}' has no output for this request: {', '.join(dict.fromkeys(flow.lacks))} {why}"
-        failure = Failure("no_output", text, 400 if from_caller else 500)
-        self._write_failure(flow, rule, 0, failure, causes[-1:])
+        self._write_failure(flow, rule, 0, flow.without_output(ending), causes[-1:])
 
     def _fail_rule(self, flow: Flow, rule: FiringRule, visit: int, failure: Failure, arrivals: list[Arrival]) -> None:
         gathering = flow.gatherings.get((rule.index, visit)) or Gathering(rule, visit)

@@ -105,7 +105,7 @@ def test_documents_are_not_taken_where_specs_are_loaded(tapped, kafka_address, t
     (tmp_path / "claims.yaml").write_text(CLAIMS)
     paths = {"PYTHONPATH": os.pathsep.join(sys.path), "DFML_LINEAGE": str(tmp_path / "x.db")}
     env = {**os.environ, **tapped[0], **paths, "DFML_NAMESPACE": ours.namespace}
-    command = [sys.executable, "-m", "dfml.lineage.tap", "--load", "claims.yaml"]
+    command = [sys.executable, "-m", "dfml.lineage.tap_process", "--load", "claims.yaml"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "load them with 'dfml load'" in done.stderr

@@ -13,12 +13,16 @@ import pytest
 from dfml.errors import LogUnavailableError, NotFoundError
 from dfml.lineage.lookup import request_entries
 from dfml.lineage.store import LineageStore
-from dfml.lineage.tap import Tap, main
+from dfml.lineage.tap import Tap
+from dfml.lineage.tap_process import main
 from dfml.log import TopicConfig, open_log
 from dfml.log.sqlite import SqliteLog
 from dfml.record import Append, Position
 from dfml.settings import Settings
 from dfml.topics import Topics
+
+
+TAP = "dfml.lineage.tap_process"
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def start_tap(log, log_url, tmp_path):
     started = []
 
     def start(*more):
-        command = [sys.executable, "-m", "dfml.lineage.tap", "--log", log_url, "--store", str(tmp_path / "tapped.db")]
+        command = [sys.executable, "-m", TAP, "--log", log_url, "--store", str(tmp_path / "tapped.db")]
         process = subprocess.Popen([*command, *more], stderr=subprocess.PIPE, text=True)
         started.append(process)
         return process
@@ -118,12 +122,12 @@ def test_sigterm_reads_what_is_there_first(log, topics, start_tap, tapped, wait_
 def test_a_tap_ends_when_its_parent_is_gone_and_leaves_sigint_to_it(log, topics, log_url, tmp_path, wait_until):
     script = (
         "import os, subprocess, sys\n"
-        "command = [sys.executable, '-m', 'dfml.lineage.tap', *sys.argv[1:], '--parent-pid', str(os.getpid())]\n"
+        "command = [sys.executable, '-m', *sys.argv[1:], '--parent-pid', str(os.getpid())]\n"
         "child = subprocess.Popen(command)\n"
         "print(child.pid, flush=True)\n"
         "sys.stdin.read()\n"
     )
-    options = ["--log", log_url, "--store", str(tmp_path / "tapped.db")]
+    options = [TAP, "--log", log_url, "--store", str(tmp_path / "tapped.db")]
     parent = subprocess.Popen(
         [sys.executable, "-c", script, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
