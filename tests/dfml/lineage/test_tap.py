@@ -21,7 +21,6 @@ from dfml.record import Append, Position
 from dfml.settings import Settings
 from dfml.topics import Topics
 
-
 TAP = "dfml.lineage.tap_process"
 
 
