@@ -199,7 +199,8 @@ def _load(path: Path) -> Mapping[str, Iterable[str]]:
         msg = f"graph {path}: it cannot be read ({error}); give a YAML file that maps each node to its parents"
         raise DataError(msg) from error
     except yaml.YAMLError as error:
-        msg = f"graph {path}: it is not YAML ({error}); expected lines like 'child: [parent1, parent2]'"
+        why = " ".join(str(error).split())
+        msg = f"graph {path}: it is not YAML ({why}); expected lines like 'child: [parent1, parent2]'"
         raise DataError(msg) from error
     if not isinstance(loaded, Mapping):
         msg = f"graph {path}: got {type(loaded).__name__}; expected a mapping of each node to the list of its parents"

@@ -21,14 +21,24 @@ def read_table(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        found = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        found = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except (OSError, ValueError, pd.errors.ParserError) as error:
-        msg = f"table {path}: it cannot be read: {error}; expected CSV with a header line, or Parquet"
+        why = " ".join(str(error).split())
+        msg = f"table {path}: it cannot be read: {why}; expected CSV with a header line, or Parquet"
         raise DataError(msg) from error
     if found.empty:
         msg = f"table {path}: it has {len(found)} rows and {len(found.columns)} columns; expected a row per request"
         raise DataError(msg)
     return found
+
+
+def _read_csv(path: Path) -> "pd.DataFrame":
+    """Return the table; columns of one name keep it, where pandas would number them."""
+    import pandas as pd
+
+    found = pd.read_csv(path)
+    names = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
+    return found.set_axis([str(name) for name in names], axis=1) if names.dropna().duplicated().any() else found
 
 
 def write_table(frame: "pd.DataFrame", path: Path) -> None:

@@ -71,6 +71,27 @@ def test_wrong_input_is_one_line_and_code_2(run_alone, tables, changed, words):
     assert "Traceback" not in found.err
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "words"),
+    [
+        ("--graph", "x: [z]\ny: [x]\nz: [y]\n", "is a cycle"),
+        ("--graph", "x: [\n", "it is not YAML"),
+        ("--graph", "- x\n", "expected a mapping of each node"),
+        ("--current", "", "it cannot be read"),
+        ("--current", "x,y,z\n", "it has 0 rows"),
+        ("--current", "x,y,z\n1,2\n1,2,3,4,5\n", "Expected 3 fields in line 3, saw 5"),
+        ("--current", "a,b\n1,2\n", "share no column"),
+        ("--current", "x,y,y,z\n1,2,3,4\n", "has the columns ['y'] more than once"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_in_one_line(run_alone, tables, tmp_path, option, text, words):
+    (tmp_path / "odd").write_text(text)
+    options = dict(zip(tables[::2], tables[1::2], strict=True)) | {option: "odd"}
+    found = run_alone("localise", *[part for pair in options.items() for part in pair])
+    assert (found.code, found.out, len(found.err.splitlines())) == (2, "", 1)
+    assert words in found.err
+
+
 def _without(options, *names):
     return [
         part
