@@ -18,7 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from experiments.engine_latency.chain import PIPELINE, chain_yaml, is_right
-from experiments.engine_latency.client import Connection, latencies_ms, requests_per_second
+from experiments.engine_latency.client import Connection, has_wrk, latencies_ms, requests_per_second
 from experiments.engine_throughput.measure import measure
 from experiments.engine_throughput.operators import CHAIN
 from experiments.kafka_broker import Broker
@@ -63,6 +63,8 @@ def main(
         if out is not None:
             _write(rows, out / f"latency_kafka_{delivery}.csv")
         return
+    if not has_wrk():
+        errors.print("no throughput: it is measured with wrk, which is not installed (Debian's package wrk)")
     rows = [*_latencies(numbers, requests), *_throughputs(_numbers(clients), seconds), *_tap(requests, seconds)]
     rows.append(Row("engine, pre-filled topic", "one hop", measure(CHAIN, records).records_per_second, "records/s"))
     _print(rows)
@@ -131,7 +133,7 @@ def _check(stack: Stack, n_steps: int) -> None:
 
 
 def _throughputs(clients: Sequence[int], seconds: int) -> Iterable[Row]:
-    if not clients:
+    if not clients or not has_wrk():
         return
     with TemporaryDirectory() as folder, _running_chain(folder, 1) as stack:
         for number in track(clients, "throughput", console=errors):
@@ -152,7 +154,8 @@ def _tap(n_requests: int, seconds: int) -> Iterable[Row]:
                 with _running_chain(folder, 1, tap=tap) as stack:
                     p50 = float(np.median(latencies_ms(stack.port, n_requests, WARM_REQUESTS)))
                     yield Row("p50", setup, p50, "ms")
-                    yield Row("throughput", setup, requests_per_second(stack.port, 32, seconds), "requests/s")
+                    if has_wrk():
+                        yield Row("throughput", setup, requests_per_second(stack.port, 32, seconds), "requests/s")
                 if tap:  # it has read everything once the stack has stopped
                     yield Row("lineage store", setup, _bytes_per_request(stack.store), "bytes/request")
 
