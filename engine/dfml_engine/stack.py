@@ -5,9 +5,6 @@
 
 import asyncio
 import logging
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -19,7 +16,7 @@ from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import LogUnavailableError
 from dfml.log import Log, open_log
 from dfml.operations.pages import Pages, PagesServer
-from dfml.settings import SQLITE_SCHEME, Settings, to_environment
+from dfml.settings import SQLITE_SCHEME, Settings
 from dfml.spec.schema import AnyResource
 from dfml.topics import Topics
 from dfml_engine.control import Control
@@ -32,6 +29,7 @@ from dfml_engine.registry import LoadedSpec
 from dfml_engine.selection import ALL, Selection
 from dfml_engine.share import JointShare, MembersShare
 from dfml_engine.stack_lock import StackLock
+from dfml_engine.tap_child import TapChild
 from dfml_engine.watch import pages_of
 
 logger = logging.getLogger(__name__)
@@ -72,7 +70,7 @@ class Stack:
         embedded = settings.log.startswith(SQLITE_SCHEME)
         self._lock = StackLock(settings.log, shared=part is not None) if embedded else None
         self._exits = AsyncExitStack()
-        self._tap: subprocess.Popen[bytes] | None = None
+        self.tap: TapChild | None = None
         self._rest: RestServer | None = None
         self._selection = selection
         self._stop_by_s = 0.0
@@ -110,8 +108,9 @@ class Stack:
         self.control.prepare()
         self.parts = self._make_parts()
         if self.settings.tap and self._part is None:
-            self._start_tap()
-            self._exits.push_async_callback(self._stop_tap)
+            self.tap = TapChild(self.settings)
+            await self.tap.start()
+            self._exits.push_async_callback(self.tap.stop)
         self._exits.push_async_callback(self.parts.stop)
         pages = pages_of(self.parts, self.log, self._part.value if self._part else "all", self.settings.partitions)
         if self.parts.gateway is None:
@@ -148,17 +147,6 @@ class Stack:
     def _log_settings(self) -> Settings:
         """Return the settings of this part's log: what only enters and answers requests has no use for transactions."""
         return replace(self.settings, delivery="identity") if self._part is Part.PIPELINE_GATEWAY else self.settings
-
-    def _start_tap(self) -> None:
-        options = ("--parent-pid", str(os.getpid()), "--metrics-port", "0")
-        command = [sys.executable, "-m", "dfml.lineage.tap_process", *options]
-        env = {**os.environ, **to_environment(self.settings)}
-        self._tap = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-
-    async def _stop_tap(self) -> None:
-        assert self._tap is not None
-        self._tap.terminate()
-        await asyncio.to_thread(self._tap.wait)
 
     async def stop(self) -> None:
         """Take no more work, finish what is under way (within the setting ``drain_timeout_ms``), stop the tap last."""
