@@ -242,7 +242,6 @@ class Registry:
         while self._waiting and now_s < began_s + limit_s:
             self._take_one(self._waiting.popleft())
             now_s = time.monotonic()
-        self._waiting_since_s = now_s
 
     def _take_one(self, record: Record) -> None:
         try:
