@@ -4,10 +4,11 @@ Nothing here needs a running engine: what is loaded while none runs is found by 
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dfml.clock import Clock, wall_clock_ms
-from dfml.errors import ConflictError, NotFoundError
+from dfml.errors import ConflictError, NotFoundError, UnknownTopicError
 from dfml.log.base import Cleanup, Log, TopicConfig
 from dfml.operations.owners import Seen
 from dfml.record import Append, TopicName, TopicPartition
@@ -194,6 +195,10 @@ class Control:
     def _read(self) -> Registry:
         """Bring the registry up to the present end of the control topics."""
         known = self._log.topics()
+        for topic in self._registry.topics() - known.keys():
+            # Not to be listed is not to be absent: who has no right on a topic is told so.
+            with suppress(UnknownTopicError):
+                self._log.end([TopicPartition(topic, 0)])
         places = [TopicPartition(topic, 0) for topic in self._registry.topics() if topic in known]
         ends = self._log.end(places)
         starts = self._log.beginning([place for place in places if place not in self._next]) | self._next

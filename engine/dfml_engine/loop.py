@@ -24,6 +24,7 @@ from dfml_engine.outbox import RETRY_S, Outbox, exists
 from dfml_engine.outcome import Outcome
 from dfml_engine.reading import Reading
 from dfml_engine.share import Handover, OwnsAll, Share
+from dfml_engine.trouble import Trouble
 from dfml_engine.worker import NOTHING, Worker
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class EventLoop:
     Attributes
     ----------
     unreadable
-        Why it cannot be read, while it cannot.
+        That it cannot be read, and why.
     counts
         What was done since the start.
     """
@@ -93,7 +94,7 @@ class EventLoop:
         self._looking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
-        self.unreadable = ""
+        self.unreadable = Trouble(logger, "the log cannot be read")
         self.counts = LoopCounts(errors)
         self._outbox = Outbox(log, self._share, clock, self.counts, self._hand_on, self._lose_share)
 
@@ -313,16 +314,15 @@ class EventLoop:
         while True:
             more = False
             try:
-                if time.monotonic() >= self._share_at_s:
+                if is_due := time.monotonic() >= self._share_at_s:
                     self._share_at_s = time.monotonic() + SHARE_S
                     self._look_at_share()
                 self._log.pump()
                 more = self._read_some()
-                self.unreadable = ""
+                if is_due:
+                    self.unreadable.end()
             except LogError as error:
-                if not self.unreadable:
-                    logger.error("the log cannot be read: %s; trying again every %.2f s", error, RETRY_S)  # noqa: TRY400
-                self.unreadable = str(error)
+                self.unreadable.begin(str(error))
                 await asyncio.sleep(RETRY_S)
             if more or not self._log.is_remote:
                 await asyncio.sleep(0 if more else self._look_s)

@@ -185,8 +185,8 @@ class Parts:
         found = []
         if self.loop.refusal is not None:
             found.append(f"the log cannot be written: {self.loop.refusal}")
-        if self.loop.unreadable:
-            found.append(f"the log cannot be read: {self.loop.unreadable}")
+        if self.loop.unreadable.reason:
+            found.append(f"the log cannot be read: {self.loop.unreadable.reason}")
         if not self.share.joined:
             found.append("it is no member of its group: it was away, or the log was, and it joins again")
         elif self.gateway is not None and not self.gateway.admission.has_number:

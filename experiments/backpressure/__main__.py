@@ -1,4 +1,7 @@
-"""``python -m experiments.backpressure --seconds 60``: exit code 1 when an accepted request has no answer."""
+"""``python -m experiments.backpressure --seconds 60``: exit code 1 when an accepted request has no answer.
+
+Or when somebody was refused without being told when to try again.
+"""
 
 import os
 import signal
@@ -8,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,21 +29,25 @@ from dfml.spec import load_files
 from dfml.topics import Topics
 from dfml_engine.control import Control
 from experiments.backpressure.models import GATE
+from experiments.kafka_broker import Broker
 
 HERE = Path(__file__).parent
 PARTS = ("engine", "model-gateway", "pipeline-gateway")
 MIB = 1024 * 1024
+BEFORE_S = 3.0
+"""How long requests flow before the broker is killed: some are under way then."""
 errors = Console(stderr=True)
 
 
 @dataclass
 class Load:
-    """What callers sent and were told; each keeps on sending, whatever it is told."""
+    """What callers sent and were told (how often a 503 did not say when to try again); each keeps on sending."""
 
     url: str
     body: bytes
     accepted: list[str] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    unhelpful: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def send(self) -> None:
@@ -50,6 +57,7 @@ class Load:
             while not self.stopped.is_set():
                 answer = client.post(f"{self.url}/v2/pipelines/stalled/infer", content=self.body, headers=headers)
                 self.statuses[answer.status_code] += 1
+                self.unhelpful += answer.status_code == 503 and "retry-after" not in answer.headers
                 if answer.status_code == 202:
                     self.accepted.append(answer.json()["id"])
                 else:
@@ -62,19 +70,28 @@ def main(
     callers: Annotated[int, typer.Option(help="Callers that keep on sending.")] = 4,
     bound: Annotated[int, typer.Option(help="The settings max_outstanding_bytes and max_held_bytes, MiB.")] = 64,
     log: Annotated[str, typer.Option(help="sqlite, a log in a temporary folder, or kafka://HOST:PORT.")] = "sqlite",
+    broker: Annotated[
+        bool, typer.Option("--broker", help="Stall the broker, one of its own that is killed, instead of the model.")
+    ] = False,
 ) -> None:
-    """Stall a model under load, watch what each process holds, let the model go on, ask for every answer.
+    """Stall a model or the broker under load, watch what each process holds, let it go on, ask for every answer.
 
     Example: python -m experiments.backpressure --seconds 60 --kilobytes 100 --bound 64
     """
-    with TemporaryDirectory(prefix="dfml-backpressure-") as folder, _processes(Path(folder), bound, log) as house:
+    with TemporaryDirectory(prefix="dfml-backpressure-") as folder, ExitStack() as open_:
+        own = open_.enter_context(Broker(Path(folder) / "broker")) if broker else None
+        house = open_.enter_context(_processes(Path(folder), bound, own.address if own else log))
+        if own:
+            house.open_gate()
         load = Load(house.url, _body(kilobytes))
         began_mib = house.memory_mib()
-        peaks_mib = _stall(load, house, seconds, callers)
+        peaks_mib = _stall(load, house, seconds, callers, own)
+        if own:
+            own.start()
         house.open_gate()
         recovery_s, n_missing = _collect(load)
         _report(load, began_mib, peaks_mib, house, (recovery_s, n_missing))
-    raise typer.Exit(1 if n_missing else 0)
+    raise typer.Exit(1 if n_missing or load.unhelpful else 0)
 
 
 def _body(kilobytes: int) -> bytes:
@@ -135,11 +152,14 @@ def _await_ready(url: str) -> None:
         time.sleep(0.1)
 
 
-def _stall(load: Load, house: House, seconds: int, n_callers: int) -> dict[str, float]:
-    """Send for so long and return the most that each process held."""
+def _stall(load: Load, house: House, seconds: int, n_callers: int, broker: Broker | None) -> dict[str, float]:
+    """Send for so long, the broker being away where one is given, and return the most that each process held."""
     threads = [threading.Thread(target=load.send, daemon=True) for _ in range(n_callers)]
     for thread in threads:
         thread.start()
+    if broker is not None:
+        time.sleep(BEFORE_S)
+        broker.kill()
     peaks = house.memory_mib()
     for _ in track(range(seconds), "stalling", console=errors):
         time.sleep(1)
@@ -174,7 +194,8 @@ def _report(
     sent_mib = len(load.accepted) * len(load.body) / MIB
     typer.echo(f"accepted {len(load.accepted)} requests ({sent_mib:.0f} MiB of bodies), answered by status: ", nl=False)
     typer.echo(", ".join(f"{status}: {count}" for status, count in sorted(load.statuses.items())))
-    typer.echo(f"all asked for {ended[0]:.1f} s after the model went on; without answer: {ended[1]}")
+    typer.echo(f"all asked for {ended[0]:.1f} s after it went on; without answer: {ended[1]}")
+    typer.echo(f"refused with 503 but without Retry-After: {load.unhelpful}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPlace
 
 from dfml.aside import call_aside
@@ -16,8 +16,8 @@ from dfml.errors import ConflictError, LogError, LogReadOnlyError, LogUnavailabl
 from dfml.log.base import Cleanup, Commit, Log, Membership, Reader, Settled, TopicConfig
 from dfml.log.kafka.catalogue import ANSWER_S, LOOK_AGAIN_S, Catalogue
 from dfml.log.kafka.client import Clients, Health, client_logger
-from dfml.log.kafka.errors import configured, translated
-from dfml.log.kafka.group import Handover, KafkaMembership, may_not_commit
+from dfml.log.kafka.errors import REFUSED, configured, translated
+from dfml.log.kafka.group import EVENTS_AT_ONCE, Handover, KafkaMembership, may_not_commit
 from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.reader import KafkaReader
 from dfml.log.kafka.sender import Sender
@@ -28,6 +28,8 @@ from dfml.settings import Delivery, KafkaOptions
 
 COORDINATION = "dfml.groups"
 """What coordination topics are called where nobody says otherwise; their partition count stands behind it."""
+ASK_S = 2.0
+"""How long one question for positions waits; the client keeps what the brokers refuse to itself meanwhile."""
 RELEASE_S = 2.0
 """How long a member that gives partition numbers up waits for its last records to be acknowledged: less than others
 wait for it."""
@@ -217,30 +219,30 @@ class KafkaLog(Log):
         return reader
 
     def _keep_alive(self) -> None:
-        """Let members not be taken for dead while their thread reads what an earlier owner wrote."""
+        """Let members not be taken for dead while their thread asks for, and reads, what an earlier owner wrote."""
         for membership in list(self._memberships.values()):
             membership.keep_alive()
 
     def beginning(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the offset of the oldest record kept (the end when there is none)."""
-        self._check_open()
+        self._check_alive()
         return self._catalogue.beginning(partitions)
 
     def end(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the offset that the next record will have at least."""
-        self._check_open()
+        self._check_alive()
         return self._catalogue.end(partitions)
 
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
         """Return the offset of the first record appended at that time or later (the end when there is none)."""
-        self._check_open()
+        self._check_alive()
         return self._catalogue.offsets_at(partitions, timestamp_ms)
 
     # -- groups -------------------------------------------------------------------------------------------------------
 
     def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the committed positions; topic partitions without one are left out."""
-        self._check_open()
+        self._check_alive()
         places = [KafkaPlace(place.topic, place.partition) for place in partitions]
         if not places:
             return {}
@@ -262,7 +264,10 @@ class KafkaLog(Log):
             asker = self._askers.get(group)
             if asker is None:
                 asker = self._askers[group] = Consumer(self._clients.positions(self._id(group)), logger=client_logger)
-            answers: list[KafkaPlace] = asker.committed(places, ANSWER_S)
+            try:
+                answers: list[KafkaPlace] = asker.committed(places, ASK_S)
+            except KafkaException as error:
+                raise _reason(asker) or error from error
             return answers
 
     def join(self, group: str, partitions: int, *, session_timeout_ms: int = 6000) -> Membership:
@@ -335,6 +340,11 @@ class KafkaLog(Log):
             self._sender.close()
         self._transactions.close()
 
+    def _check_alive(self) -> None:
+        """Find out whether a question may be asked; a row of questions takes long where a cluster is slow to answer."""
+        self._check_open()
+        self._keep_alive()
+
     def _check_open(self, *, writing: bool = False) -> None:
         if self._closed:
             msg = f"log kafka://{self._options.brokers} is closed"
@@ -342,3 +352,9 @@ class KafkaLog(Log):
         if writing and self._read_only:
             msg = f"log kafka://{self._options.brokers} was opened read-only; open it without read_only to write"
             raise LogReadOnlyError(msg)
+
+
+def _reason(asker: Consumer) -> KafkaException | None:
+    """Return the missing right that a consumer has learnt of instead of an answer, if any."""
+    errors = (message.error() for message in asker.consume(EVENTS_AT_ONCE, 0))
+    return next((KafkaException(error) for error in errors if error is not None and error.code() in REFUSED), None)

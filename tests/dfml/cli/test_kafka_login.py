@@ -66,3 +66,12 @@ def test_a_misspelled_property_is_told_by_name(log_in: LogIn, run_alone: Run) ->
     ended = run_alone("list")
     assert 'No such configuration property: "sasl.pasword"' in ended.err
     assert "hunter2" not in ended.out + ended.err
+
+
+def test_a_user_without_rights_is_not_told_that_nothing_is_loaded(log_in: LogIn, run_alone: Run) -> None:
+    log_in("claims")
+    assert run_alone("load", "model.yaml").code == 0
+    log_in("stranger")
+    ended = run_alone("list")
+    assert ended.code == 1
+    assert "use topic 'seldon.login.control." in ended.err

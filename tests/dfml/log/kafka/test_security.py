@@ -124,3 +124,9 @@ def test_a_missing_right_on_transactions_is_told(secure_kafka: SecureKafka) -> N
     missing = pytest.raises(ForbiddenError, match=r"'other.default.control.workers\..*' \(right: Write\)")
     with open_as(secure_kafka, "claims", "other.default") as log, missing:
         log.append([Append(MINE, 0, b"k", b"v")])
+
+
+def test_a_missing_right_on_a_group_is_told_with_both(secure_kafka: SecureKafka) -> None:
+    missing = pytest.raises(ForbiddenError, match=r"'other.default.control.workers.tap' \(right: Read\)")
+    with open_as(secure_kafka, "claims", "other.default") as log, missing:
+        log.committed("tap", [TopicPartition(MINE, 0)])
