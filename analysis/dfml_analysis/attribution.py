@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import networkx as nx
 import numpy as np
+from scipy.stats import t
 
 from dfml_analysis.damage import Damage, Measure
 from dfml_analysis.linear import linear_means
@@ -35,7 +36,6 @@ SWING = 0.4
 """Weights are 1 plus or minus this: sums of five players' swings, each by the root of their number, stay above -1."""
 WIDENED = 1.0 / SWING
 """The bootstrap's weights have a standard deviation of 1, these of ``SWING``."""
-NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def attribute(
     closed_form = worth is not None
     worth = worth or _by_running(game, players, rng)
     values = shapley_values(players, worth)
-    parts |= {player: _part(value) for player, value in values.items()}
+    parts |= {player: _part(value, _freedom(windows)) for player, value in values.items()}
     return Attribution(parts, observed, sum(part.value for part in parts.values()), error, closed_form)
 
 
@@ -166,9 +166,14 @@ def _observed(windows: Windows, thinned: Windows, target: str, weights: Floats, 
     return now - then, float(WIDENED * fewer * np.nan_to_num(np.std(resampled[1] - resampled[0])))
 
 
-def _part(values: Floats) -> Part:
-    value, half = float(values[0]), NORMAL_95 * WIDENED * float(np.std(values[1:]))
+def _part(values: Floats, freedom: float) -> Part:
+    value, half = float(values[0]), float(t.ppf(0.975, freedom)) * WIDENED * float(np.std(values[1:]))
     return Part(value, value - half, value + half)
+
+
+def _freedom(windows: Windows) -> float:
+    """Return the degrees of freedom of the shorter window, whose spread is known from its own few rows."""
+    return float(max(min(windows.n_rows) - 1, 1))
 
 
 def _weights(n: int, rng: np.random.Generator) -> Floats:

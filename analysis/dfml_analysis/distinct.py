@@ -6,10 +6,11 @@ of its own only if its mechanism differs also *given those that stand already*: 
 not. Where that cannot be compared it is taken for the same change, so that the list stays short.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from dfml_analysis.columns import Kind
 from dfml_analysis.mechanisms import MechanismTest, examine_beside
 from dfml_analysis.verdict import ALPHA
 from dfml_analysis.windows import Windows
@@ -32,18 +33,29 @@ def distinct(windows: Windows, changed: Sequence[MechanismTest]) -> Mapping[int,
     Mapping of int to tuple of str
         Indices in ``changed``, and names of other variables than its own.
     """
-    groups: dict[tuple[str, str], list[int]] = {}
-    for index, test in enumerate(changed):
-        groups.setdefault((test.variable.step, test.kind.value), []).append(index)
+    asked = [(test.variable.name, test.variable.step, test.kind) for test in changed]
+    return stand_apart(asked, lambda index, standing, n: _adds(windows, changed, index, standing, n))
+
+
+def stand_apart(
+    changed: Sequence[tuple[str, str, Kind]], adds: Callable[[int, Sequence[int], int], bool]
+) -> Mapping[int, tuple[str, ...]]:
+    """Return the same of variables by name, step and kind, strongest first.
+
+    ``adds`` says whether one differs given those that stand, and is told how many of its group are asked.
+    """
+    groups: dict[tuple[str, Kind], list[int]] = {}
+    for index, (_, step, kind) in enumerate(changed):
+        groups.setdefault((step, kind), []).append(index)
     found: dict[int, tuple[str, ...]] = {}
     for first, *others in groups.values():
         standing, shown = [first], []
         for index in others:
-            if len(standing) < MAX_STANDING and _adds(windows, changed, index, standing, len(others)):
+            if len(standing) < MAX_STANDING and adds(index, standing, len(others)):
                 standing.append(index)
             else:
-                shown.append(changed[index].variable.name)
-        own = {changed[index].variable.name for index in standing}
+                shown.append(changed[index][0])
+        own = {changed[index][0] for index in standing}
         found[first] = tuple(name for name in dict.fromkeys(shown) if name not in own)
         found |= {index: () for index in standing[1:]}
     return found

@@ -21,8 +21,9 @@ import networkx as nx
 import numpy as np
 from scipy.special import gammaln, log_ndtr
 
+from dfml_analysis.exact import find_rule
 from dfml_analysis.prediction import Deviations
-from dfml_analysis.surprise import MAX_DIGITS, Surprise, surprises
+from dfml_analysis.surprise import MAX_DIGITS, Surprise, surprise_beside, surprises
 from dfml_analysis.variables import Floats
 from dfml_analysis.verdict import ALPHA_WEAK, ALPHA_WINDOW, Verdict
 from dfml_analysis.windows import Windows
@@ -122,6 +123,22 @@ def _share_as_high(usual: Floats, found: Floats) -> Floats:
     highest = np.sort(usual.max(axis=1))
     as_high = highest.size - np.searchsorted(highest, found - 1e-9, side="left")
     return np.asarray((1.0 + as_high) / (1.0 + highest.size))
+
+
+def shows_more(windows: Windows, name: str, standing: Sequence[str]) -> bool:
+    """Return whether a variable's rows are surprising given other variables of its step too.
+
+    If not, it shows what those show already (:mod:`dfml_analysis.distinct` asks the same of long windows).
+    """
+    variable, known = windows.variables[name], [windows.variables[each] for each in standing]
+    rows = np.all([each.present for each in (variable, *known)], axis=0)
+    rule = find_rule(variable, known, rows, windows.window[rows])
+    if rule is not None:
+        return bool(rule.broken[windows.window[rows] == 1].any())
+    found = {name: surprise_beside(windows, name, standing)}
+    normal, here = _cut(found, windows.n_rows[1]), _whole(found)
+    usual, told = (np.maximum(cut.largest, _of_the_mean(cut.given, normal.given)) for cut in (normal, here))
+    return bool(_share_as_high(usual, told[0])[0] <= ALPHA_WINDOW)
 
 
 def decide_window(scored: Scored, graph: nx.DiGraph) -> Verdict:

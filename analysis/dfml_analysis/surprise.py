@@ -57,6 +57,12 @@ def surprises(windows: Windows) -> dict[str, Surprise]:
     }
 
 
+def surprise_beside(windows: Windows, name: str, known: Sequence[str]) -> Surprise:
+    """Return the surprise of one variable that is also given other variables, none of which depends on it."""
+    parents = [*windows.parents(name), *(windows.variables[each] for each in known)]
+    return _surprise(windows.variables[name], parents, windows.n_rows[0], remembers=windows.series is not False)
+
+
 def _varies(variable: Variable) -> bool:
     """Return whether anything can be surprising: not where all is the same, nor in texts unless some are absent."""
     return variable.scale not in {Scale.CONSTANT, Scale.OPAQUE} or bool(np.ptp(variable.state))

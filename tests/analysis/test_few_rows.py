@@ -129,3 +129,48 @@ def test_columns_without_a_value_or_that_never_vary_do_not_stop_it() -> None:
     answer = localise(CHAIN, *frames, "c")
     assert answer.status == "ok; no data for b"
     assert answer.verdict is Verdict.NO_CHANGE
+
+
+def _two_answers(n: int, seed: int, offset: float, *, together: bool) -> pd.DataFrame:
+    """A step that answers two numbers: the second computed with the first, or each on its own."""
+    rng = np.random.default_rng(seed)
+    asked = rng.normal(size=n)
+    first = asked + rng.normal(size=n) + offset
+    second = 2 * first + 1 if together else asked + rng.normal(size=n) + offset
+    return pd.DataFrame({"p.inputs.x": asked, "s.outputs.a": first, "s.outputs.b": second})
+
+
+@pytest.mark.parametrize(("together", "n_accused"), [(True, 1), (False, 2)])
+def test_of_one_steps_answers_those_that_show_the_same_are_one_suspect(together: bool, n_accused: int) -> None:
+    graph = read_graph({"p.inputs.x": [], "s.outputs.a": ["p.inputs.x"], "s.outputs.b": ["p.inputs.x"]})
+    right = 0
+    for seed in range(10):
+        windows = (_two_answers(400, 0, 0.0, together=together), _two_answers(10, seed + 1, 6.0, together=together))
+        answer = localise(graph, *windows, "s.outputs.b")
+        also = {name for item in answer.accused for name in item.also}
+        right += len(answer.flagged) == n_accused and answer.flagged | also == {"s.outputs.a", "s.outputs.b"}
+    assert right >= 8
+
+
+@pytest.mark.parametrize("n_rows", [5, 20])
+def test_the_accused_step_of_a_short_window_has_its_part_with_an_interval(n_rows: int) -> None:
+    graph = read_graph({"a": [], "b": ["a"], "c": ["b"]})
+
+    def window(n: int, seed: int, offset: float) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        a = rng.normal(size=n)
+        b = a + rng.normal(size=n) / 2 + offset
+        return pd.DataFrame({"a": a, "b": b, "c": 2 * b + rng.normal(size=n) / 2})
+
+    held = 0
+    for seed in range(20):
+        part = localise(graph, window(400, 0, 0.0), window(n_rows, seed + 1, 3.0), "c").suspects[0]
+        assert part.attribution_interval is not None, "it adds 2 x 3 to c"
+        held += part.variable == "b" and part.attribution_interval[0] <= 6.0 <= part.attribution_interval[1]
+    assert held >= 16, "of 20 at 0.95, fewer than 16 have a chance of 0.3 %"
+
+
+def test_fewer_than_five_rows_share_nothing_out() -> None:
+    answer = _explain(_window(4, 11, offset=8.0))
+    assert answer.flagged
+    assert all(item.attribution is None for item in answer.suspects)

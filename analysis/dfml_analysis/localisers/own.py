@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from dfml_analysis.attribution import Attribution, attribute, reaches
-from dfml_analysis.distinct import distinct
-from dfml_analysis.few_rows import MAX_REFERENCE, Scored, are_few, decide_window, score_few_rows
+from dfml_analysis.distinct import distinct, stand_apart
+from dfml_analysis.few_rows import MAX_REFERENCE, Scored, are_few, decide_window, score_few_rows, shows_more
 from dfml_analysis.localisation import Suspect, VariableEvidence
 from dfml_analysis.localisers.base import Problem, Ranking
 from dfml_analysis.mechanisms import MechanismTest, examine_mechanisms, moved
@@ -90,9 +90,38 @@ def _rank_few_rows(problem: Problem) -> Ranking:
     weak = [index for place, index in enumerate(order) if place < N_SHOWN or scored.p_values[index] <= ALPHA_WINDOW]
     suspects = [] if verdict is Verdict.NO_CHANGE else [_few_rows_suspect(windows, scored, index) for index in weak]
     alarm = verdict in {Verdict.FAULT, Verdict.INPUT_SHIFT}
+    if alarm:
+        suspects = _with_damage(windows, problem, _standing(windows, suspects))
     limits = [f"no data for {', '.join(windows.passed_over)}"] if windows.passed_over else []
     evidence = tuple(_few_rows_evidence(windows, scored, index) for index in range(len(scored.names)))
     return Ranking(tuple(suspects), alarm, verdict, "; ".join(["ok", *limits]), evidence, ALPHA_WINDOW)
+
+
+def _standing(windows: Windows, suspects: list[Suspect]) -> list[Suspect]:
+    """Return the suspects without accused ones that only show what another of their step shows already."""
+    accused = [item for item in suspects if item.p_value <= ALPHA_WINDOW]
+    standing = stand_apart(
+        [(item.variable, item.step, item.kind) for item in accused],
+        lambda index, others, _: shows_more(windows, accused[index].variable, [accused[i].variable for i in others]),
+    )
+    also = {accused[index].variable: names for index, names in standing.items()}
+    shown = {name for names in also.values() for name in names}
+    return [replace(item, also=also.get(item.variable, ())) for item in suspects if item.variable not in shown]
+
+
+def _with_damage(windows: Windows, problem: Problem, suspects: list[Suspect]) -> list[Suspect]:
+    """Return the suspects, the accused ones with their part of the target's change where rows suffice."""
+    accused = [item.variable for item in suspects if item.p_value <= ALPHA_WINDOW]
+    if windows.n_rows[1] < MIN_ROWS or not accused:
+        return suspects
+    found = attribute(windows, accused, problem.target, problem.rng(), problem.damage)
+    parts = {name: found.parts[player_of(windows, name)] for name in accused if reaches(windows, name, problem.target)}
+    return [
+        replace(item, attribution=part.value, attribution_interval=(part.low, part.high))
+        if (part := parts.get(item.variable))
+        else item
+        for item in suspects
+    ]
 
 
 def _few_rows_suspect(windows: Windows, scored: Scored, index: int) -> Suspect:
