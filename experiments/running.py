@@ -29,12 +29,12 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running stack: its process, ``url`` of its REST gateway, its ``log`` and the file of its lineage ``store``.
+    """A running stack: its processes, ``url`` of its REST gateway, its ``log`` and the file of its lineage ``store``.
 
-    Where it is several processes, ``pid`` is the gateway's. ``settings`` are variables that verbs need beside the log.
+    ``settings`` are variables that verbs need beside the log.
     """
 
-    pid: int
+    pids: tuple[int, ...]
     url: str
     log: str
     store: Path
@@ -62,7 +62,7 @@ def running_stack(folder: Path, documents: Sequence[Path], *, tap: bool = True) 
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=_environment())
     with process:
         try:
-            yield Stack(process.pid, _ready_url(process.stdout, errors), log, store)
+            yield Stack((process.pid,), _ready_url(process.stdout, errors), log, store)
         finally:
             _stop(process)
 
@@ -89,7 +89,7 @@ def running_parts(
     with errors.open("w") as said, ExitStack() as running:
         processes = [running.enter_context(_running_part(part, log, settings, said)) for part in PARTS]
         urls = [_ready_url(process.stdout, errors) for process in processes]
-        stack = Stack(processes[-1].pid, urls[-1], log, store, settings)
+        stack = Stack(tuple(process.pid for process in processes), urls[-1], log, store, settings)
         for document in documents:
             _call(stack, "load", str(document))
         yield stack

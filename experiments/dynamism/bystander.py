@@ -16,13 +16,21 @@ from numpy.typing import NDArray
 BODY = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [0.0]}]}
 
 
+REFUSED = 503
+RETRY_S = 0.05
+
+
 @dataclass(slots=True)
 class Calls:
-    """What a caller saw: milliseconds of each answer, when it came (monotonic seconds), the number by request id."""
+    """What a caller saw: milliseconds of each answer, when it came (monotonic seconds), the number by request id.
+
+    A request that was refused for now (503) is sent again, and the time counts; ``refusals`` holds the reasons.
+    """
 
     taken_ms: list[float] = field(default_factory=list)
     answered_s: list[float] = field(default_factory=list)
     answers: dict[str, float] = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)
 
     def between(self, since_s: float, until_s: float) -> list[float]:
         """Return the milliseconds of the answers that came in that time."""
@@ -74,7 +82,10 @@ def _call(address: str, pause_s: float, parent: Connection) -> None:
 
 
 def _ask(client: httpx.Client, address: str, calls: Calls) -> None:
-    answer = client.post(address, json=BODY).raise_for_status().json()
+    while (said := client.post(address, json=BODY)).status_code == REFUSED:
+        calls.refusals.append(said.json()["error"])
+        time.sleep(RETRY_S)
+    answer = said.raise_for_status().json()
     calls.answers[answer["id"]] = answer["outputs"][0]["data"][0]
 
 
