@@ -202,6 +202,15 @@ class Localisation:
         """The suspects that the verdict accuses (:func:`accuse`)."""
         return accuse(self.verdict, self.suspects, self.level)
 
+    def for_readers(self) -> "Localisation":
+        """Return the same with the suspects that a reader is to see.
+
+        Of a verdict that accuses, the accused: others that are ranked behind them have no evidence against them.
+        """
+        accused = self.accused
+        weighed = bool(accused) and not math.isnan(accused[0].p_value)
+        return replace(self, suspects=accused) if weighed else self
+
     @property
     def flagged(self) -> frozenset[str]:
         """The variables that the verdict accuses."""

@@ -59,6 +59,7 @@ MAX_ROWS = 10
 
 def to_terminal(localisation: "Localisation") -> RenderableType:
     """Return the localisation as rich draws it, within 80 columns."""
+    localisation = localisation.for_readers()
     parts: list[RenderableType] = [Text(localisation.sentence, style=STYLES[localisation.verdict])]
     facts = list(answers(localisation))
     if facts:
@@ -139,6 +140,7 @@ def _cells(suspect: "Suspect") -> list[str]:
 
 def to_html(localisation: "Localisation") -> str:
     """Return the localisation for a notebook: a card in the colours of a light or a dark page."""
+    localisation = localisation.for_readers()
     tone = TONES[localisation.verdict].value
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in answers(localisation))
     headings = ("", "step", "variable", "kind", "before", "after", "p", "part")

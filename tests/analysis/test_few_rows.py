@@ -174,3 +174,10 @@ def test_fewer_than_five_rows_share_nothing_out() -> None:
     answer = _explain(_window(4, 11, offset=8.0))
     assert answer.flagged
     assert all(item.attribution is None for item in answer.suspects)
+
+
+def test_a_reader_is_shown_the_accused_and_not_what_is_ranked_behind_them() -> None:
+    answer = _explain(_window(20, 11, offset=8.0))
+    assert len(answer.suspects) > len(answer.accused) > 0
+    assert answer.for_readers().suspects == answer.accused
+    assert answer._repr_html_().count("<tr>") == 1 + len(answer.accused)

@@ -140,8 +140,9 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
     """Return the report's HTML; see :func:`write_report`."""
     graph = windows.graph
     named = f"{graph.pipeline}: " if isinstance(graph, PipelineGraph) else ""
-    typed = _typed(localisation, windows)
     data = orjson.dumps(localisation.to_json(detail=True)).decode().replace("<", "\\u003c")
+    localisation = localisation.for_readers()
+    typed = _typed(localisation, windows)
     return _template().render(
         css=theme_css(":root"),
         title=heading.title or f"{named}what changed {localisation.target or 'between the windows'}?",

@@ -15,6 +15,7 @@ WIDTH: Final = 860.0
 HEIGHT: Final = 230.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 16.0, 30.0, 44.0
 SMALL_PX = 11.5
+LABEL_WIDTH: Final = 110.0
 LEAST_TOP = 2.0
 """A curve that stays below a hundred to one shall look as flat as it is."""
 
@@ -43,7 +44,7 @@ def timeline_svg(onset: Onset, n_reference: int, n_current: int) -> str:
         element("rect", _box(x_of(-n_reference), x_of(0)) | {"fill": colour("before"), "fill-opacity": 0.08}),
         element("rect", _box(x_of(0), x_of(n_current)) | {"fill": colour("after"), "fill-opacity": 0.08}),
         text(x_of(-n_reference) + 8, TOP + 17, "reference", _look("before")),
-        text(x_of(0) + 8, TOP + 17, "current window", _look("after")),
+        *_label_of_current(x_of(0), x_of(n_current)),
         *_levels(top, y_of),
         *(_mark(onset, x_of) if onset.since is not Since.UNCLEAR else []),
         element("polygon", {"points": area, "fill": colour("bad"), "fill-opacity": 0.14}),
@@ -60,6 +61,11 @@ def timeline_svg(onset: Onset, n_reference: int, n_current: int) -> str:
     }
     title = element("title", {}, "evidence of a changed mechanism, request by request")
     return element("svg", outer, title, element("style", {}, theme_css(".dfml-timeline")), *drawn)
+
+
+def _label_of_current(left: float, right: float) -> list[str]:
+    """Return the current window's label where it has room."""
+    return [text(left + 8, TOP + 17, "current window", _look("after"))] if right - left > LABEL_WIDTH else []
 
 
 def _curve(onset: Onset) -> tuple[tuple[int, ...], tuple[float, ...]]:

@@ -12,7 +12,7 @@ from dfml_analysis.alignment import PRESENCE
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
 from dfml_analysis.verdict import ALPHA, Verdict
-from dfml_analysis.wording import short_name, spell_elements, spell_load, spell_p, spell_part
+from dfml_analysis.wording import short_name, spell_compared, spell_elements, spell_load, spell_p, spell_part
 
 LABELS = {
     Verdict.FAULT: "Fault",
@@ -129,7 +129,8 @@ def suspect_facts(suspect: Suspect, localisation: Localisation) -> list[Fact]:
     if suspect.version is not None:
         facts.append(Fact("Version", spell_load(suspect.version)))
     if math.isfinite(suspect.n_compared):
-        facts.append(Fact("Compared", f"{suspect.n_compared:,.0f} requests a window with like inputs"))
+        like = "" if suspect.test == "surprise" else ", with like inputs"
+        facts.append(Fact("Compared", f"{spell_compared(suspect).removesuffix(' compared')}{like}"))
     return facts
 
 
@@ -176,7 +177,7 @@ def why_cleared(items: Sequence[VariableEvidence], moved: Mapping[str, tuple[flo
     if kind is Kind.PRESENCE:
         told = f"answers {after} of the requests instead of {before}"
     else:
-        told = f"`{short_name(name, items[0].step)}` went from {before} to {after} in the mean"
+        told = f"{short_name(name, items[0].step)} went from {before} to {after} in the mean"
     return f"{told}{more}, as what it was fed explains"
 
 
