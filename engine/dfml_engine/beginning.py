@@ -81,8 +81,7 @@ class Beginnings:
     def _begin(self, worker: Worker, places: Sequence[TopicPartition]) -> None:
         starts = self._log.beginning(places)
         if worker.group:
-            known = [place for place in places if (id(worker), place.topic) not in self._anew]
-            starts |= self._log.committed(worker.inherits, known) | self._log.committed(worker.group, known)
+            starts |= self._committed(worker, places)
         anew = {place: start for place, start in starts.items() if (id(worker), place.topic) in self._anew}
         worker.resume(self._log, {place: start for place, start in starts.items() if place not in anew})
         if worker.group and (anew or self._log.is_remote):
@@ -92,6 +91,13 @@ class Beginnings:
             end = self._reading.begin(place, start)
             if end is not None and start < end:
                 self._deliver_range(worker, place, start, end)
+
+    def _committed(self, worker: Worker, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return committed positions; one beyond the end is of a topic that was deleted and made again since."""
+        known = [place for place in places if (id(worker), place.topic) not in self._anew]
+        found = self._log.committed(worker.inherits, known) | self._log.committed(worker.group, known)
+        ends = self._log.end(found)
+        return {place: start for place, start in found.items() if start <= ends[place]}
 
     def _deliver_range(self, worker: Worker, place: TopicPartition, start: int, end: int) -> None:
         """Give one worker what others have read before it came."""

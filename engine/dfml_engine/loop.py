@@ -88,7 +88,6 @@ class EventLoop:
         self._wanted: dict[int, frozenset[TopicName]] = {}
         self._waiter = ThreadPoolExecutor(1, "waiter")
         self._ticking: asyncio.Task[None] | None = None
-        self._gone: set[TopicPartition] = set()
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at_ms: int | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -319,7 +318,7 @@ class EventLoop:
                     self._look_at_share()
                 self._log.pump()
                 more = self._read_some()
-                if is_due:
+                if is_due and self._share.joined:
                     self.unreadable.end()
             except LogError as error:
                 self.unreadable.begin(str(error))
@@ -363,10 +362,10 @@ class EventLoop:
 
     async def _tick_from_afar(self, now_ms: int) -> None:
         """Ask a remote log where it ends, in a thread, and wait until all up to there has been read."""
-        places = [place for place in self.positions() if place.topic not in self.paused]
+        at = {place: offset for place, offset in self.positions().items() if place.topic not in self.paused}
         try:
-            ends = await asyncio.to_thread(self._ends, places)
-            self._begin_anew(places, ends)
+            ends = await asyncio.to_thread(self._ends, at.keys())
+            self._reading.begin_anew(at, ends)
         except LogError as error:
             logger.warning("windows stay open until the log answers: %s", error)
             await asyncio.sleep(RETRY_S)
@@ -384,12 +383,6 @@ class EventLoop:
         except UnknownTopicError:
             known = self._log.topics()
             return self._log.end([place for place in places if exists(place, known)])
-
-    def _begin_anew(self, places: Collection[TopicPartition], ends: Mapping[TopicPartition, int]) -> None:
-        """Read what was deleted and has been made again from its beginning: its offsets mean other records."""
-        for place in self._gone & ends.keys():
-            self._reading.begin_anew(place)
-        self._gone = set(places) - ends.keys()
 
     def _tick_workers(self, now_ms: int) -> None:
         for worker in self._workers:

@@ -3,7 +3,7 @@
 A topic partition that waits for its worker keeps its offset and is left out of the reading; the others go on.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from dfml.log.base import Reader
 from dfml.record import Record, TopicName, TopicPartition
@@ -25,6 +25,7 @@ class Reading:
         self._moved: dict[tuple[TopicName, int], int] = {}
         self._paused: dict[TopicPartition, int] = {}
         self._pausing: frozenset[TopicName] = frozenset()
+        self._gone: set[TopicPartition] = set()
 
     def positions(self) -> dict[TopicPartition, int]:
         """Return the next offset of every topic partition, those that wait too.
@@ -52,12 +53,18 @@ class Reading:
             self._reader.assign({place: start})
         return None
 
-    def begin_anew(self, place: TopicPartition) -> None:
-        """Read a topic partition that is read already from its beginning."""
-        if place in self._next:
-            self._next[place] = 0
-            self._moved.pop(place, None)
-            self._reader.assign({place: 0})
+    def begin_anew(self, at: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+        """Read what was deleted and has been made again from its beginning: its offsets mean other records.
+
+        It was gone when its end was asked for before, or ends before what had been read of it (``at``) by the time
+        when that was asked; where it has more records by then it is not noticed.
+        """
+        for place in [place for place, end in ends.items() if place in self._gone or end < at[place]]:
+            if place in self._next:
+                self._next[place] = 0
+                self._moved.pop(place, None)
+                self._reader.assign({place: 0})
+        self._gone = at.keys() - ends.keys()
 
     def end(self, places: Iterable[TopicPartition]) -> None:
         """Read these no more."""

@@ -14,7 +14,7 @@ from typing import Self
 
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import LogUnavailableError
-from dfml.log import Log, open_log
+from dfml.log import open_log
 from dfml.operations.pages import Pages, PagesServer
 from dfml.settings import SQLITE_SCHEME, Settings
 from dfml.spec.schema import AnyResource
@@ -99,8 +99,24 @@ class Stack:
             raise
 
     async def _start(self) -> None:
+        """Start; a log that is somewhere else may come later than this process, or go while it starts."""
+        said = ""
+        while True:
+            try:
+                return await self._start_parts()
+            except LogUnavailableError as error:
+                if self._lock is not None:
+                    raise
+                await self._exits.aclose()
+                if said != str(error):
+                    logger.warning("waiting for the log: %s", error)
+                said = str(error)
+                await asyncio.sleep(WAIT_S)
+
+    async def _start_parts(self) -> None:
         """Start part after part; each says how it is stopped, last in first out."""
-        self.log = self._exits.enter_context(await _open_when_there(self._log_settings()))
+        opened = await asyncio.to_thread(open_log, self._log_settings(), patience_s=PATIENCE_S)
+        self.log = self._exits.enter_context(opened)
         kept = self.settings
         self.control = Control(
             self.log, self.topics, partitions=kept.partitions, retention_ms=kept.retention_ms, clock=self._clock
@@ -199,18 +215,3 @@ class Stack:
         self.loop.refresh()
         self.loop.write_now()
         return loaded
-
-
-async def _open_when_there(settings: Settings) -> Log:
-    """Open the log; one that is somewhere else may come later than this process, which says once that it waits."""
-    said = ""
-    while True:
-        try:
-            return await asyncio.to_thread(open_log, settings, patience_s=PATIENCE_S)
-        except LogUnavailableError as error:
-            if settings.log.startswith(SQLITE_SCHEME):
-                raise
-            if said != str(error):
-                logger.warning("waiting for the log: %s", error)
-            said = str(error)
-            await asyncio.sleep(WAIT_S)

@@ -177,9 +177,11 @@ def _collect(load: Load) -> tuple[float, int]:
         for request in track(load.accepted, "collecting", console=errors):
             until = time.monotonic() + 60
             place = f"{load.url}/v2/pipelines/stalled/requests/{request}"
-            while (status := client.get(place).status_code) == 202 and time.monotonic() < until:
+            while (status := client.get(place).status_code) in {202, 503} and time.monotonic() < until:
                 time.sleep(0.05)
-            n_missing += status != 200
+            if status != 200:
+                n_missing += 1
+                errors.print(f"request {request} has no answer: {client.get(place).text}")
     return time.monotonic() - began, n_missing
 
 

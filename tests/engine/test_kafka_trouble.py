@@ -6,13 +6,17 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from dfml.errors import ConflictError, LogError, PayloadTooLargeError
+from dfml import headers as h
+from dfml.errors import ConflictError, LogError, LogUnavailableError, PayloadTooLargeError
+from dfml.log import Membership
+from dfml.log.kafka import KafkaLog
 from dfml.operations.owners import Owner
 from dfml.settings import ClientProperties
 from dfml.topics import Topics
@@ -88,6 +92,55 @@ async def test_a_topic_that_is_deleted_by_others_is_read_from_its_beginning_when
         calls.load(*documents)
         for value in range(8):
             assert await calls.ask("p", {"X": [value]}) == {"OUT": [value + 1]}
+
+
+async def test_a_topic_that_others_made_again_while_nobody_looked_is_read_from_its_beginning(
+    on_kafka: Callable, admin: AdminClient, namespace: Topics, texts: Any, wait: Callable
+) -> None:
+    again = namespace.model_outputs("m")
+    async with on_kafka() as calls:
+        calls.load(texts.model("m", "add1"), texts.pipeline("p", STEP))
+        for value in range(8):
+            assert await calls.ask("p", {"X": [value]}) == {"OUT": [value + 1]}
+    admin.delete_topics([again], operation_timeout=10)[again].result()
+    await wait(lambda: again not in admin.list_topics(timeout=10).topics, timeout_s=20)
+    admin.create_topics([NewTopic(again, 2, 1)])[again].result(20)
+    async with on_kafka() as calls:
+        await wait(lambda: "p" in calls.stack.gateway.pipelines(), timeout_s=20)
+        for value in range(8):
+            assert await calls.ask("p", {"X": [value]}) == {"OUT": [value + 1]}
+
+
+@pytest.mark.parametrize("topic", ["model_inputs", "model_outputs", "pipeline_inputs", "pipeline_outputs"])
+async def test_garbage_on_a_data_topic_fails_alone(
+    on_kafka: Callable, namespace: Topics, texts: Any, write: Callable, topic: str
+) -> None:
+    async with on_kafka() as calls:
+        calls.load(texts.model("m", "add1"), texts.pipeline("p", STEP))
+        assert await calls.ask("p", {"X": [1]}) == {"OUT": [2]}
+        name = getattr(namespace, topic)("p" if topic.startswith("pipeline") else "m")
+        ours = [(h.PIPELINE, b"p"), (h.VERSION, b"1"), (h.PARENTS, b"\xff@x"), ("empty", None)]
+        for headers in ([], ours):
+            write(name, None, b"", b"\xff\xfe", b"{}", key=b"\xff/\x00", headers=headers)
+        for value in range(4):
+            assert await calls.ask("p", {"X": [value]}) == {"OUT": [value + 1]}
+
+
+async def test_a_stack_whose_log_goes_while_it_starts_waits_for_it(
+    on_kafka: Callable, texts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join, n_calls = KafkaLog.join, count()
+
+    def join_later(log: KafkaLog, *given: Any) -> Membership:
+        if not next(n_calls):
+            msg = "no broker"
+            raise LogUnavailableError(msg)
+        return join(log, *given)
+
+    monkeypatch.setattr(KafkaLog, "join", join_later)
+    async with on_kafka() as calls:
+        calls.load(texts.model("m", "add1"), texts.pipeline("p", STEP))
+        assert await calls.ask("p", {"X": [1]}) == {"OUT": [2]}
 
 
 async def test_partitions_added_by_hand_harm_no_request_and_are_refused_at_the_next_start(

@@ -24,6 +24,7 @@ SETTLE_S = 10.0
 """How long topics that were made or deleted may take to be seen everywhere."""
 LOOK_AGAIN_S = 0.02
 TOPICS_AT_ONCE = 100
+LIMIT = "max.message.bytes"
 BATCH_BYTES = 1024
 """More than a batch takes beside its records."""
 SEGMENTS_IN_RETENTION = 10
@@ -44,6 +45,8 @@ class Catalogue:
         self._health = health
         self._configs: dict[TopicName, TopicConfig] = {}
         self._known: dict[TopicName, int] = {}
+        self.narrow: frozenset[TopicName] = frozenset()
+        """Topics of others' making that may refuse a record which the setting allows; as they were first seen."""
 
     def connect(self) -> None:
         """Wait until a broker answers.
@@ -70,16 +73,6 @@ class Catalogue:
                     raise LogUnavailableError(msg) from error
             else:
                 return
-
-    def ask_briefly(self) -> None:
-        """Find out whether a broker answers, in so short a time that who must not stand still may ask.
-
-        Raises
-        ------
-        LogUnavailableError
-            If none does.
-        """
-        self._look(CONNECT_LOOK_S)
 
     @property
     def _place(self) -> str:
@@ -195,13 +188,17 @@ class Catalogue:
         kept = {
             "cleanup.policy": config.cleanup.value,
             "retention.ms": str(-1 if config.retention_ms is None else config.retention_ms),
-            # The client fills its batches up to one record beyond the limit, and the topic's is one of batches.
-            "max.message.bytes": str(min(2 * self._options.max_record_bytes + BATCH_BYTES, 2**31 - 1)),
+            LIMIT: str(self._limit_bytes),
         }
         if config.retention_ms is not None:
             share = config.retention_ms // SEGMENTS_IN_RETENTION
             kept["segment.ms"] = str(min(max(share, SHORTEST_SEGMENT_MS), LONGEST_SEGMENT_MS))
         return kept
+
+    @property
+    def _limit_bytes(self) -> int:
+        # The client fills its batches up to one record beyond the limit, and the topic's is one of batches.
+        return min(2 * self._options.max_record_bytes + BATCH_BYTES, 2**31 - 1)
 
     def _ask_configs(self, names: Collection[TopicName], known: Mapping[TopicName, int]) -> None:
         asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
@@ -212,6 +209,8 @@ class Catalogue:
             if found is not None:
                 values = {key: entry.value for key, entry in found.items()}
                 self._configs[name] = _config_of(name, known[name], values)
+                if int(values.get(LIMIT, self._limit_bytes)) < self._limit_bytes:
+                    self.narrow |= {name}
 
     @staticmethod
     def _wait(condition: Callable[[], bool], what: str) -> None:

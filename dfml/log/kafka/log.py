@@ -168,7 +168,9 @@ class KafkaLog(Log):
                 nameless = f"{self._coordination}.{secrets.token_hex(8)}"
                 self._sender = TransactionalSender(self._open_late, self._positions, limit_bytes, nameless)
             else:
-                self._sender = Sender(self._clients, self._encoding, self._positions, limit_bytes)
+                self._sender = Sender(
+                    self._clients, self._encoding, self._positions, limit_bytes, lambda: self._catalogue.narrow
+                )
         return self._sender
 
     def _open_transactions(self, name: str) -> Transactions:
@@ -273,8 +275,6 @@ class KafkaLog(Log):
     def join(self, group: str, partitions: int, *, session_timeout_ms: int = 6000) -> Membership:
         """Become a member of a group that shares the partition numbers 0 to ``partitions - 1``."""
         self._check_open(writing=True)
-        # A worker that lost its share while the brokers were away tries again and again, and answers others meanwhile.
-        self._catalogue.ask_briefly()
         topic = TopicName(f"{self._coordination}.{partitions}")
         self._catalogue.create([TopicConfig(topic, partitions)])
         self._check_group(group, topic, partitions)

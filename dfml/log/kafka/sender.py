@@ -2,12 +2,12 @@
 
 A unit is settled once the broker has acknowledged all its records, and units are settled in the order in which they
 were sent. An idempotent producer acknowledges the records of a topic partition in order, so only the last of each and
-the large ones report their delivery: the others cannot fail alone.
+those that may be over the limit of their topic report their delivery: the others cannot fail alone.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -18,7 +18,7 @@ from dfml.log.kafka.client import Clients, client_logger
 from dfml.log.kafka.errors import not_taken
 from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.transactions import Encoding
-from dfml.record import Append, TopicPartition
+from dfml.record import Append, TopicName, TopicPartition
 
 FULL_POLL_S = 0.01
 LARGE_BYTES = 64 * 1024
@@ -56,15 +56,23 @@ class Sender:
         Takes the positions of settled units.
     max_record_bytes : int
         Larger records are refused before they are sent.
+    narrow : callable
+        Returns the topics that may refuse smaller ones.
     """
 
     def __init__(
-        self, clients: Clients, encoding: Encoding, positions: PendingPositions, max_record_bytes: int
+        self,
+        clients: Clients,
+        encoding: Encoding,
+        positions: PendingPositions,
+        max_record_bytes: int,
+        narrow: Callable[[], Collection[TopicName]],
     ) -> None:
         self._producer = Producer(clients.producer(), logger=client_logger)
         self._encoding = encoding
         self._positions = positions
         self._max_record_bytes = max_record_bytes
+        self._narrow = narrow
         self._units: deque[_Unit] = deque()
         self._refusing: LogError | None = None
         self.n_unsettled = 0
@@ -90,9 +98,9 @@ class Sender:
         last = {(append.topic, append.partition): number for number, append in enumerate(appends)}
         reporting = set(last.values())
         produce, now_ms = self._encoding.produce, self._encoding.clock()
-        large_bytes = _large(self._max_record_bytes)
+        large_bytes, narrow = _large(self._max_record_bytes), self._narrow()
         for number, append in enumerate(appends):
-            if number in reporting or len(append.value) > large_bytes:
+            if number in reporting or len(append.value) > large_bytes or append.topic in narrow:
                 unit.n_open += 1
                 report: Callable[..., None] | None = unit.report
             else:
