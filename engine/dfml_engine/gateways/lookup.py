@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dfml.errors import NotFoundError
+from dfml.errors import LogUnavailableError, NotFoundError
 from dfml.log.base import Log
 from dfml.record import Position, Record, TopicName, TopicPartition
 from dfml.topics import Topics
@@ -38,13 +38,19 @@ def read_at(log: Log, position: Position) -> Record:
     ------
     NotFoundError
         If it is not retained any more.
+    LogUnavailableError
+        If it is there but does not come now, as behind a broker that has just been started.
     """
+    place = TopicPartition(position.topic, position.partition)
     reader = log.reader()
     try:
-        reader.assign({TopicPartition(position.topic, position.partition): position.offset})
+        reader.assign({place: position.offset})
         records = reader.poll(1, 1.0)
     finally:
         reader.close()
+    if not records and log.beginning([place])[place] <= position.offset < log.end([place])[place]:
+        msg = f"the answer at {position} cannot be read now; ask again"
+        raise LogUnavailableError(msg)
     if not records or records[0].offset != position.offset:
         msg = f"the answer at {position} is not retained any more"
         raise NotFoundError(msg)
