@@ -25,6 +25,7 @@ from dfml.record import TopicPartition
 from dfml.settings import Settings
 from dfml.topics import Topics
 from dfml_engine.control import Control
+from dfml_engine.gateways.lookup import read_range
 from experiments.dynamism.bystander import Caller, longest_gap_ms, percentiles
 from experiments.dynamism.documents import BYSTANDER, REPLACED, model_name, pipeline, resources, shared_models
 from experiments.kafka_broker import Broker
@@ -203,13 +204,7 @@ def _replace(stack: Stack, log: Log, n_replacements: int, table: Table) -> None:
 def _versions(log: Log) -> dict[str, int]:
     """Return the version that each request to the replaced pipeline entered on."""
     place = TopicPartition(Topics().pipeline_inputs(REPLACED), 0)
-    reader = log.reader()
-    found: dict[str, int] = {}
-    reader.assign({place: 0})
-    while batch := reader.poll(5000, 0):
-        found |= {record.key.decode(): int(record.header(h.VERSION) or b"0") for record in batch}
-    reader.close()
-    return found
+    return {record.key.decode(): int(record.header(h.VERSION) or b"0") for record in read_range(log, {place: 0})}
 
 
 def _time_ms(call: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> float:

@@ -46,6 +46,7 @@ class Caller:
         address = f"{url}/v2/pipelines/{pipeline}/infer"
         self._process = multiprocessing.get_context("spawn").Process(target=_call, args=(address, pause_s, there))
         self._process.start()
+        there.close()  # or its end is never seen when the caller dies
         self._here.recv()
 
     @property
