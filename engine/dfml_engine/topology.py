@@ -158,7 +158,7 @@ def compile_pipeline(pipeline: Pipeline, version: int, topics: Topics, since_ms:
         rules=rules,
         feeds=own,
         external_feeds=external,
-        dependants=tuple(tuple(_feeds_from(rules, rule, pipeline.name)) for rule in rules),
+        dependants=tuple(tuple(_dependants(rules, rule, pipeline.name)) for rule in rules),
         cyclic=bool(back),
         max_step_revisits=pipeline.spec.max_step_revisits,
         models=tuple(step.name for step in pipeline.spec.steps),
@@ -297,6 +297,15 @@ def _feeds_from(rules: Sequence[FiringRule], producer: FiringRule, name: str) ->
     for rule in rules:
         for slot, source in enumerate(rule.slots):
             if source.pipeline == name and source.producer == producer.step and producer.step != OUTPUT:
+                yield Feed(rule.index, slot)
+
+
+def _dependants(rules: Sequence[FiringRule], producer: FiringRule, name: str) -> Iterable[Feed]:
+    """Yield the slots that stay empty for ever when this rule never fires."""
+    yield from _feeds_from(rules, producer, name)
+    for rule in rules if producer.step == OUTPUT and producer.sink_port == "outputs" else ():
+        for slot, source in enumerate(rule.slots):
+            if source.pipeline == name and source.producer is None and source.port == "outputs":
                 yield Feed(rule.index, slot)
 
 

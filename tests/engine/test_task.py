@@ -367,3 +367,14 @@ def test_an_undecodable_record_holds_nothing(desk: Callable):
     inner.send("model.b.outputs", {"Y": [2]})
     inner.send("model.a.outputs", b"plain text")
     assert (inner.committable("model.a.outputs"), inner.committable("model.b.outputs")) == (1, 1)
+
+
+def test_what_waits_for_the_pipelines_own_output_is_dropped_when_there_can_be_none(desk: Callable):
+    spec = """{steps: [{name: a}, {name: b}, {name: audit, inputs: [p.outputs], triggers: [a.outputs]}],
+        output: {steps: [a, b]}}"""
+    watched = desk(spec)
+    watched.send("pipeline.p.inputs", {"X": [1]})
+    watched.send("model.a.outputs", {"Y": [1]})
+    drops = watched.fail("b").drops
+    assert ("audit", "model.a.outputs@0", "upstream dropped") in drops
+    assert watched.committable("model.a.outputs") == 1
