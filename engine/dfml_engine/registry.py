@@ -168,9 +168,12 @@ class Registry:
 
     group = inherits = ""
 
-    def __init__(self, topics: Topics, clock: Clock = wall_clock_ms) -> None:
+    def __init__(
+        self, topics: Topics, clock: Clock = wall_clock_ms, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._topics = topics
         self._read = frozenset({topics.specs, topics.status, topics.owners})
+        self._monotonic_s = monotonic_s
         self._has_requests: Callable[[], bool] | None = None
         self._waiting: deque[Record] = deque()
         self._waiting_since_s = 0.0
@@ -216,7 +219,7 @@ class Registry:
     def handle(self, batch: Sequence[Record]) -> Outcome:
         """Take specs and statuses; a record that cannot be read is noted and passed over."""
         if not self._waiting:
-            self._waiting_since_s = time.monotonic()
+            self._waiting_since_s = self._monotonic_s()
         self._waiting += batch
         self._take_waiting()
         return Outcome()
@@ -233,15 +236,15 @@ class Registry:
     def _take_waiting(self) -> None:
         if self._has_requests is None:
             self.take_up()
-        elif not self._has_requests() or time.monotonic() >= self._waiting_since_s + PATIENCE_S:
+        elif not self._has_requests() or self._monotonic_s() >= self._waiting_since_s + PATIENCE_S:
             self.take_up(SLICE_S)
 
     def take_up(self, limit_s: float = math.inf) -> None:
         """Take up what waits, for about so long; without a limit, all."""
-        began_s = now_s = time.monotonic()
+        began_s = now_s = self._monotonic_s()
         while self._waiting and now_s < began_s + limit_s:
             self._take_one(self._waiting.popleft())
-            now_s = time.monotonic()
+            now_s = self._monotonic_s()
 
     def _take_one(self, record: Record) -> None:
         try:
