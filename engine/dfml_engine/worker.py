@@ -224,7 +224,7 @@ class EngineWorker:
         """Return the topics of rules that may have fired without a record which is still to come, and the errors."""
         rules = (rule for topology in self._topologies.values() for rule in topology.rules if rule.fires_short)
         sinks = frozenset(rule.sink for rule in rules)
-        return sinks | {self._topics.errors} if sinks else sinks
+        return sinks | {self._topics.errors}
 
     def release(self, partitions: Collection[int]) -> None:
         """Forget the tasks of these partition numbers; their next owner makes them anew from the log."""

@@ -141,3 +141,10 @@ def test_a_copy_of_what_a_rule_failed_on_is_dropped(ground: Ground):
     }
     reader = {"input": twice, "steps": [{"name": "mix0"}]}
     assert compare(case({"name": "mix1"}, reader=reader, moves=[Move(fault="duplicate")]), ground) == []
+
+
+def test_after_a_restart_a_request_that_can_have_no_output_is_not_told_so_again(ground: Ground):
+    lacks = {"name": "mix1", "inputs": ["mix0", "p.inputs.Y"], "joinWindowMs": 4_000}
+    moves = [Move(), Move(fault="crash after")]
+    output = {"steps": ["mix1"]}
+    assert compare(case({"name": "mix0"}, lacks, tensors="X", moves=moves, output=output), ground) == []
