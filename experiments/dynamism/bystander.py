@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 BODY = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [0.0]}]}
-
-
 REFUSED = 503
 RETRY_S = 0.05
 

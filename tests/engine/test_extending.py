@@ -91,4 +91,4 @@ async def test_a_new_version_goes_on_where_the_last_one_was(
         await wait(lambda: len(answers(calls, "q")) == 2)
         calls.load(texts.pipeline("q", reads("p.outputs.OUT")), from_beginning=True)
         await ask_p(calls, wait, 2)
-        await wait(lambda: answers(calls, "q") == ALL)
+        assert await wait(lambda: len(found := answers(calls, "q")) == 3 and found) == ALL

@@ -3,12 +3,8 @@ from collections.abc import Callable
 from dfml import headers as h
 from dfml.topics import Topics
 
-CHAIN = "{steps: [{name: a}, {name: b, inputs: [a]}], output: {steps: [b]}}"
-JOIN = """{steps: [{name: a}, {name: b}, {name: c, inputs: [a.outputs.X, b.outputs.Y], joinWindowMs: 1000%s}],
+INNER = """{steps: [{name: a}, {name: b}, {name: c, inputs: [a.outputs.X, b.outputs.Y]}],
     output: {steps: [c]}}"""
-INNER, OUTER, ANY = JOIN % "", JOIN % ", inputsJoinType: outer", JOIN % ", inputsJoinType: any"
-ANY_OUTPUT = "{steps: [{name: a}, {name: b}], output: {steps: [a, b], stepsJoin: any}}"
-LATE = "join window closed"
 
 
 def test_the_committable_position_is_the_oldest_record_still_needed(desk: Callable):
