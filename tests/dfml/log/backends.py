@@ -119,9 +119,6 @@ def make_backend(kind: str, folder: Path, kafka_servers: Callable[[], str]) -> B
     return SqliteBackend(folder / "log.db") if kind == "sqlite" else KafkaBackend(kafka_servers())
 
 
-BACKENDS = ("sqlite", "kafka")
-
-
 def make_sqlite(path: Path) -> SqliteLog:
     """Open a log in a file, with topics ``a`` (two partitions) and ``b``."""
     log = SqliteLog(path)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from dfml.log import Log
-from tests.dfml.log.backends import BACKENDS, Backend, make_backend
+from tests.dfml.log.backends import Backend, make_backend
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     return make_backend(
         request.param, tmp_path, lambda: request.getfixturevalue("kafka_address").removeprefix("kafka://")
