@@ -1,15 +1,19 @@
 """What a rule sends on: the tensors it wants of its arrivals, joined into one message."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from dfml.errors import PayloadError
 from dfml.inference.codec import Message, read_message
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
 from dfml.inference.project import Part, Wanted, merge, merge_response, want_all
 from dfml.record import Record
-from dfml_engine.flow import Arrival, Flow
+from dfml_engine.flow import Arrival, Ending, Flow
 from dfml_engine.topology import FiringRule, Source
 from dfml_engine.writing import Failure
+
+FILTERED = "filtered"
+"""The fate of a record that lacks what a rule wants of it."""
 
 
 def parse(arrival: Arrival, source: Source) -> Message:
@@ -26,6 +30,32 @@ def parse(arrival: Arrival, source: Source) -> Message:
             read_message(InferRequest, value) if source.port == "inputs" else read_message(InferResponse, value)
         )
     return arrival.message
+
+
+def lacking(rule: FiringRule, slot: int, arrival: Arrival) -> tuple[str, ...]:
+    """Return the wanted tensors for want of which the record can never fill the slot; none where it can.
+
+    Raises
+    ------
+    PayloadError
+        If its value is no Open Inference message.
+    """
+    source = rule.slots[slot]
+    if not source.wanted:
+        return ()
+    missing = source.missing(tensor.name for tensor in parse(arrival, source).tensors)
+    return missing if len(missing) == len(source.wanted) or rule.needs_all_tensors(slot) else ()
+
+
+def late_fate(rule: FiringRule, slot: int, arrival: Arrival, ending: Ending) -> tuple[str, tuple[str, ...]]:
+    """Return why a record that comes when the rule has ended is dropped, and what it lacks.
+
+    One that could not have filled its slot at any time says so, whatever came before it.
+    """
+    with suppress(PayloadError):
+        if missing := lacking(rule, slot, arrival):
+            return FILTERED, missing
+    return arrival.late_reason(ending, rule, slot), ()
 
 
 def join_payload(flow: Flow, rule: FiringRule, data: Sequence[tuple[int, Arrival]]) -> bytes:

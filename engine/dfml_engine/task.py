@@ -16,7 +16,7 @@ from dfml_engine.firing import Decision, decide
 from dfml_engine.flow import Arrival, Ending, Flow, Gathering
 from dfml_engine.flows import Flows, UnderWay
 from dfml_engine.held import HeldOffsets
-from dfml_engine.payloads import join_payload, parse, undecodable
+from dfml_engine.payloads import FILTERED, join_payload, lacking, late_fate, undecodable
 from dfml_engine.recovery import Sent
 from dfml_engine.topology import OUTPUT, Feed, FiringRule, Topology
 from dfml_engine.windows import Windows
@@ -93,7 +93,7 @@ class Task:
         endings = self._flows.endings(topology, arrival.record.key) or {}
         for feed in feeds:
             rule = topology.rules[feed.rule]
-            self._drop(topology, arrival.record, rule, arrival.late_reason(endings[feed.rule, 0], rule, feed.slot))
+            self._drop(topology, arrival.record, rule, *late_fate(rule, feed.slot, arrival, endings[feed.rule, 0]))
 
     def has_begun(self, topology: Topology, request: bytes) -> bool:
         """Return whether anything of the request has come to this version of the pipeline."""
@@ -137,7 +137,7 @@ class Task:
             return
         ended = flow.ended.get(key)
         if ended is not None:
-            self._drop(flow.topology, arrival.record, rule, arrival.late_reason(ended, rule, feed.slot))
+            self._drop(flow.topology, arrival.record, rule, *late_fate(rule, feed.slot, arrival, ended))
             return
         source = rule.slots[feed.slot]
         if source.wanted and not self._wanted_here(flow, rule, feed.slot, visit, arrival):
@@ -170,7 +170,7 @@ class Task:
         if not was_used:
             is_copy = self._writer.shares_topic(record, parents)
             ending = Ending.FIRED if is_copy else self._ending_before(flow, rule, visit)
-            self._drop(flow.topology, record, rule, arrival.late_reason(ending, rule, feed.slot))
+            self._drop(flow.topology, record, rule, *late_fate(rule, feed.slot, arrival, ending))
         if not rule.joins_any or key in flow.ended:
             flow.ended.setdefault(key, self._ending_before(flow, rule, visit))
             return
@@ -193,17 +193,16 @@ class Task:
         """Whether the record has the wanted tensors; otherwise it is dropped and its slot stays empty for ever."""
         source = rule.slots[slot]
         try:
-            message = parse(arrival, source)
+            missing = lacking(rule, slot, arrival)
         except PayloadError as error:
             gathering = flow.gatherings.get((rule.index, visit))
             for other in gathering.arrivals.values() if gathering and not gathering.fired else ():
                 self._drop(flow.topology, other.record, rule, Ending.IMPOSSIBLE.value, (source.name,))
             self._fail_rule(flow, rule, visit, undecodable(arrival.record, rule, error), [arrival])
             return False
-        missing = source.missing(tensor.name for tensor in message.tensors)
-        if not missing or (len(missing) < len(source.wanted) and not rule.needs_all_tensors(slot)):
+        if not missing:
             return True
-        self._drop(flow.topology, arrival.record, rule, "filtered", missing)
+        self._drop(flow.topology, arrival.record, rule, FILTERED, missing)
         flow.lacks += missing
         if not arrival.is_of_loop:
             self._lose(flow, rule, visit, slot, [arrival.record], missing)

@@ -248,6 +248,13 @@ def test_a_record_without_the_wanted_tensor_is_filtered(desk: Callable):
     assert (written.drops, written.missing) == ([("b", "model.a.outputs@0", "filtered")], [["a.outputs.X"]])
 
 
+def test_a_record_without_the_wanted_tensor_is_filtered_also_when_it_comes_too_late(desk: Callable):
+    inner = desk(INNER)
+    inner.send("model.b.outputs", {"Y": [1]})
+    inner.close(1000)
+    assert inner.send("model.a.outputs", {"Z": [1]}).drops[0] == ("c", "model.a.outputs@0", "filtered")
+
+
 def test_an_inner_source_needs_all_its_tensors(desk: Callable):
     both = desk("{steps: [{name: a}, {name: b, inputs: [a.outputs.X, a.outputs.Y]}]}")
     assert both.send("model.a.outputs", {"X": [1]}).missing == [["a.outputs.Y"]]

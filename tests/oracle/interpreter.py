@@ -102,8 +102,7 @@ class Interpreter:
             self.decide(rule, name.request, visit)
         if missing and (len(missing) == len(wanted) or rule.join_of(slot) == "inner"):
             if not settled:
-                late = UNMET | {"superseded"} if join.ended else frozenset()
-                self.drop(name, rule.id, slot, {"filtered"} | late, {f"{rule.slots[slot].text}.{t}" for t in missing})
+                self.drop(name, rule.id, slot, {"filtered"}, {f"{rule.slots[slot].text}.{t}" for t in missing})
             join.never |= set() if is_of_loop else {slot}
             self.decide(rule, name.request, visit)
             return

@@ -39,6 +39,11 @@ REFUSED = frozenset(
 )
 LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL})
 LOOK_AT_LOGIN = "look at security.protocol, sasl.* and ssl.* in the setting kafka"
+MISDATED = frozenset({KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD})
+LOOK_AT_CLOCK = (
+    "is this machine's clock right? A broker takes no record whose time is further ahead of its own clock than the "
+    "topic's message.timestamp.after.max.ms (1 h unless set)"
+)
 PERMANENT = frozenset(
     {
         KafkaError.INVALID_REPLICATION_FACTOR,
@@ -66,7 +71,7 @@ def translate(error: KafkaError, doing: str) -> LogError:
         return LogError(f"{said}; {LOOK_AT_LOGIN}")
     if code in PERMANENT:
         return LogError(said)
-    return LogUnavailableError(said)
+    return LogUnavailableError(f"{said}; {LOOK_AT_CLOCK}" if code in MISDATED else said)
 
 
 @contextmanager

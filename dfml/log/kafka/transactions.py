@@ -167,11 +167,12 @@ class Transactions:
                 producer.abort_transaction(TIMEOUT_S)
             except KafkaException:
                 self._producer = None
-        if isinstance(error, LogError):
-            return error
+        producer.poll(0)
         for each, n_bytes in errors:
             if each.code() != KafkaError._PURGE_QUEUE:
                 return not_taken(each, n_bytes, "write a unit (right: Write)")
+        if isinstance(error, LogError):
+            return error
         assert raised is not None
         return translate(raised, "write a unit (right: Write)")
 

@@ -1,12 +1,15 @@
-"""What is sent without waiting: no record fails unseen."""
+"""What is sent without waiting, or as a unit: no record fails unseen."""
 
 from uuid import uuid4
 
+import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from dfml.errors import LogError, RecordTooLargeError
+from dfml.clock import wall_clock_ms
+from dfml.errors import LogError, LogUnavailableError, RecordTooLargeError
+from dfml.log import Commit, TopicConfig
 from dfml.log.kafka import KafkaLog
-from dfml.record import Append, TopicName
+from dfml.record import Append, TopicName, TopicPartition
 from dfml.settings import ClientProperties, KafkaOptions
 
 
@@ -28,3 +31,15 @@ def test_a_record_that_its_topic_alone_does_not_take_is_told_although_others_of_
         )
         log.flush(20.0)
     assert [type(error) for error in told] == [RecordTooLargeError]
+
+
+@pytest.mark.parametrize("committing", [False, True], ids=["sent", "unit"])
+def test_what_a_clock_that_is_hours_ahead_has_dated_is_refused_with_a_word_on_the_clock(
+    kafka_address: str, committing: bool
+) -> None:
+    topic, options = TopicName(f"ahead-{uuid4().hex[:8]}"), KafkaOptions(kafka_address.removeprefix("kafka://"))
+    with KafkaLog(options, coordination=f"c-{uuid4().hex[:8]}", clock=lambda: wall_clock_ms() + 7_200_000) as log:
+        log.create_topics([TopicConfig(topic)])
+        commits = [Commit("g", {TopicPartition(topic, 0): 0})] if committing else []
+        with pytest.raises(LogUnavailableError, match="is this machine's clock right"):
+            log.append([Append(topic, 0, b"k", b"v")], commits)
