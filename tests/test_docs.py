@@ -16,6 +16,7 @@ from dfml_engine.gateways.api import PipelineGatewayApi
 from dfml_engine.gateways.rest import create_app
 from dfml_engine.gateways.rest_answer import _STATUS
 from dfml_engine.gateways.rest_call import _READ, TIMEOUT_HEADER
+from dfml_engine.payloads import FILTERED
 from dfml_engine.routing import ROUTE_HEADER
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +54,9 @@ def test_every_kind_of_error_is_documented() -> None:
 
 def test_every_reason_of_a_drop_is_documented() -> None:
     fixed = re.findall(r'drop\((?:self\.)?[^()]*?"([a-z ]{4,})"(?: if mirrored else "([a-z ]+)")?', ENGINE)
-    reasons = {ending.value for ending in Ending} | {reason for found in fixed for reason in found if reason}
+    reasons = (
+        {FILTERED} | {ending.value for ending in Ending} | {reason for found in fixed for reason in found if reason}
+    )
     assert cells("records.md", "Reasons of drops") == reasons | {"reason"}
 
 
