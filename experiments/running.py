@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import IO
 
 from dfml.settings import VARIABLE_PREFIX
@@ -164,3 +164,21 @@ def _ready_url(lines: IO[str] | None, errors: Path) -> str:
             return found[1]
     msg = f"dfml ended before it was ready:\n{errors.read_text().strip()}"
     raise StackError(msg)
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let the first signal unwind what was started, and no other disturb that."""
+
+    def unwind(_number: int, _frame: FrameType | None) -> None:
+        for number in ends:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, unwind) for number in ends}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -214,14 +214,14 @@ class EngineWorker:
         """Learn what was sent on already: for the records that will be read again, and without those that are late."""
         taken_over = {place.partition for place in starts} - self._already.keys()
         found = already_written(log, starts, self.sinks)
-        fired = written_since(log, self._sinks_fired_short, taken_over, self._clock() - FLOW_AGE_MS)
+        fired = written_since(log, self._lasting_sinks, taken_over, self._clock() - FLOW_AGE_MS)
         for number in found.keys() | fired.keys():
             sent = self._already.setdefault(number, Sent())
             for each in (found, fired):
                 sent.update(each.get(number, Sent()))
 
-    def _sinks_fired_short(self) -> frozenset[TopicName]:
-        """Return the topics of rules that may have fired without a record which is still to come, and the errors."""
+    def _lasting_sinks(self) -> frozenset[TopicName]:
+        """Return where what was written counts after its parents are no longer read: errors, and what fired short."""
         rules = (rule for topology in self._topologies.values() for rule in topology.rules if rule.fires_short)
         sinks = frozenset(rule.sink for rule in rules)
         return sinks | {self._topics.errors}

@@ -30,6 +30,7 @@ from dfml.topics import Topics
 from dfml_engine.control import Control
 from experiments.backpressure.models import GATE
 from experiments.kafka_broker import Broker
+from experiments.running import ended_in_order
 
 HERE = Path(__file__).parent
 PARTS = ("engine", "model-gateway", "pipeline-gateway")
@@ -201,4 +202,5 @@ def _report(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with ended_in_order():
+        typer.run(main)

@@ -23,6 +23,7 @@ from experiments.crash_campaign.disturbing import BROKER, Disturbance, draw
 from experiments.crash_campaign.house import House, free_port
 from experiments.crash_campaign.load import Load
 from experiments.kafka_broker import Broker
+from experiments.running import ended_in_order
 
 PARTS = ("engine", "model-gateway", "pipeline-gateway", "tap")
 PARTITIONS = 4
@@ -186,4 +187,5 @@ class Proof:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with ended_in_order():
+        typer.run(main)

@@ -1,16 +1,14 @@
 """What the demo runs on: one process on the embedded log, or a Kafka broker of its own and a process for each part."""
 
 import shutil
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from experiments.apps.insurance_claims.faults import PIPELINE
 from experiments.demo.options import Options
 from experiments.kafka_broker import Broker, BrokerError, JarsError, what_is_missing
-from experiments.running import Stack, running_parts, running_stack, wait_until_ready
+from experiments.running import Stack, ended_in_order, running_parts, running_stack, wait_until_ready
 
 PARTITIONS = 4
 
@@ -28,7 +26,7 @@ def started(options: Options, document: Path) -> Iterator[Stack]:
     StartError, StackError
         If broker or stack do not start.
     """
-    with _ended_in_order():
+    with ended_in_order():
         if options.log == "sqlite":
             with running_stack(options.out, [document]) as stack:
                 yield stack
@@ -53,21 +51,3 @@ def _broker(folder: Path) -> Iterator[Broker]:
     except (BrokerError, JarsError) as error:
         raise StartError(str(error)) from error
     shutil.rmtree(folder)
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let the first signal unwind what was started, and no other disturb that."""
-
-    def unwind(_number: int, _frame: FrameType | None) -> None:
-        for number in ends:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, unwind) for number in ends}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

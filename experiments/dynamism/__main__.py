@@ -29,7 +29,7 @@ from dfml_engine.gateways.lookup import read_range
 from experiments.dynamism.bystander import Caller, longest_gap_ms, percentiles
 from experiments.dynamism.documents import BYSTANDER, REPLACED, model_name, pipeline, resources, shared_models
 from experiments.kafka_broker import Broker
-from experiments.running import Stack, running_parts, running_stack, wait_until_ready
+from experiments.running import Stack, ended_in_order, running_parts, running_stack, wait_until_ready
 
 QUIET_S = 3.0
 PAUSE_S = 0.005
@@ -220,4 +220,5 @@ def _memory_mb(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with ended_in_order():
+        typer.run(main)

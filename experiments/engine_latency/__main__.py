@@ -22,7 +22,7 @@ from experiments.engine_latency.client import Connection, has_wrk, latencies_ms,
 from experiments.engine_throughput.measure import measure
 from experiments.engine_throughput.operators import CHAIN
 from experiments.kafka_broker import Broker
-from experiments.running import Stack, running_parts, running_stack, wait_until_ready
+from experiments.running import Stack, ended_in_order, running_parts, running_stack, wait_until_ready
 
 WARM_REQUESTS = 300
 errors = Console(stderr=True)
@@ -185,4 +185,5 @@ def _write(rows: Sequence[Row], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with ended_in_order():
+        typer.run(main)

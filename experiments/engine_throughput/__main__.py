@@ -10,6 +10,7 @@ from rich.table import Table
 
 from experiments.engine_throughput.measure import measure
 from experiments.engine_throughput.operators import OPERATORS
+from experiments.running import ended_in_order
 
 
 def main(requests: Annotated[int, typer.Option(help="Requests of each operator.")] = 50_000) -> None:
@@ -29,4 +30,5 @@ def main(requests: Annotated[int, typer.Option(help="Requests of each operator."
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with ended_in_order():
+        typer.run(main)

@@ -14,6 +14,7 @@ from rich.table import Table
 from experiments.engine_throughput.operators import HOP, OPERATORS
 from experiments.kafka_broker import Broker
 from experiments.kafka_throughput.measure import Throughput, bench
+from experiments.running import ended_in_order
 
 MEASURED = ("chain", "inner of 2", "any of 2", "trigger", "batch of 32")
 
@@ -71,4 +72,5 @@ def _address(log: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with ended_in_order():
+        typer.run(main)
