@@ -11,7 +11,7 @@ from dfml.operations.metrics import FAMILIES
 from dfml.operations.pages import Pages
 from dfml.topics import Topics
 from dfml_analysis.localisers import LOCALISERS
-from dfml_engine.flow import Ending
+from dfml_engine.flow import SUPERSEDED, Ending
 from dfml_engine.gateways.api import PipelineGatewayApi
 from dfml_engine.gateways.rest import create_app
 from dfml_engine.gateways.rest_answer import _STATUS
@@ -55,7 +55,9 @@ def test_every_kind_of_error_is_documented() -> None:
 def test_every_reason_of_a_drop_is_documented() -> None:
     fixed = re.findall(r'drop\((?:self\.)?[^()]*?"([a-z ]{4,})"(?: if mirrored else "([a-z ]+)")?', ENGINE)
     reasons = (
-        {FILTERED} | {ending.value for ending in Ending} | {reason for found in fixed for reason in found if reason}
+        {FILTERED, SUPERSEDED}
+        | {ending.value for ending in Ending}
+        | {reason for found in fixed for reason in found if reason}
     )
     assert cells("records.md", "Reasons of drops") == reasons | {"reason"}
 

@@ -14,6 +14,9 @@ from dfml.spec.schema import Join
 from dfml_engine.topology import FiringRule, Topology
 from dfml_engine.writing import Failure
 
+SUPERSEDED = "superseded"
+"""The fate of a record that its rule did without."""
+
 
 class Ending(Enum):
     """How a rule ended for one request; the text is the fate of a record that comes later."""
@@ -21,13 +24,27 @@ class Ending(Enum):
     FIRED = "duplicate"
     CLOSED = "join window closed"
     IMPOSSIBLE = "upstream dropped"
-    OVER = "superseded"
-    """It fired, and its window closed before every slot had its record: an ``any`` join did without this one."""
+
+    def late_reason(self, _rule: FiringRule, _slot: int) -> str:
+        """Return the fate of a record that comes for this slot now."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class FiredShort:
+    """A rule fired, and its window closed while slots were empty; the bits of ``filled`` are the slots that were not."""
+
+    filled: int = 0
 
     def late_reason(self, rule: FiringRule, slot: int) -> str:
         """Return the fate of a record that comes for this slot now."""
-        by_any = rule.join_of(slot) is Join.ANY
-        return Ending.CLOSED.value if self is Ending.OVER and not by_any else self.value
+        if self.filled >> slot & 1:
+            return Ending.FIRED.value
+        return SUPERSEDED if rule.join_of(slot) is Join.ANY else Ending.CLOSED.value
+
+
+Ended = Ending | FiredShort
+"""How a rule ended, as far as it is remembered."""
 
 
 @dataclass(slots=True)
@@ -41,9 +58,10 @@ class Arrival:
     message: Message | None = None
     is_of_loop: bool = False
 
-    def late_reason(self, ending: Ending, rule: FiringRule, slot: int) -> str:
+    def late_reason(self, ended: Ended, rule: FiringRule, slot: int) -> str:
         """Return the fate of this record, which comes when the rule has ended."""
-        return Ending.OVER.value if self.is_of_loop and ending is Ending.FIRED else ending.late_reason(rule, slot)
+        reason = ended.late_reason(rule, slot)
+        return SUPERSEDED if self.is_of_loop and reason == Ending.FIRED.value else reason
 
 
 @dataclass(slots=True)
@@ -96,7 +114,7 @@ class Flow:
     headers: Headers
     touched_ms: int
     gatherings: dict[tuple[int, int], Gathering] = field(default_factory=dict)
-    ended: dict[tuple[int, int], Ending] = field(default_factory=dict)
+    ended: dict[tuple[int, int], Ended] = field(default_factory=dict)
     failed: bool = False
     lacks: list[str] = field(default_factory=list)
 

@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 
 from dfml.record import Record
-from dfml_engine.flow import Ending, Flow
+from dfml_engine.flow import Ended, Flow
 from dfml_engine.topology import Topology
 
 FLOW_AGE_MS = 120_000
@@ -13,7 +13,7 @@ FINISHED_KEPT = 20_000
 """How many finished requests are remembered, so that a late duplicate is known as one."""
 
 FlowKey = tuple[str, int, bytes]
-Endings = Mapping[tuple[int, int], Ending]
+Endings = Mapping[tuple[int, int], Ended]
 
 
 class UnderWay:

@@ -8,7 +8,7 @@ from dfml.inference.codec import Message, read_message
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
 from dfml.inference.project import Part, Wanted, merge, merge_response, want_all
 from dfml.record import Record
-from dfml_engine.flow import Arrival, Ending, Flow
+from dfml_engine.flow import Arrival, Ended, Flow
 from dfml_engine.topology import FiringRule, Source
 from dfml_engine.writing import Failure
 
@@ -47,7 +47,7 @@ def lacking(rule: FiringRule, slot: int, arrival: Arrival) -> tuple[str, ...]:
     return missing if len(missing) == len(source.wanted) or rule.needs_all_tensors(slot) else ()
 
 
-def late_fate(rule: FiringRule, slot: int, arrival: Arrival, ending: Ending) -> tuple[str, tuple[str, ...]]:
+def late_fate(rule: FiringRule, slot: int, arrival: Arrival, ended: Ended) -> tuple[str, tuple[str, ...]]:
     """Return why a record that comes when the rule has ended is dropped, and what it lacks.
 
     One that could not have filled its slot at any time says so, whatever came before it.
@@ -55,7 +55,7 @@ def late_fate(rule: FiringRule, slot: int, arrival: Arrival, ending: Ending) -> 
     with suppress(PayloadError):
         if missing := lacking(rule, slot, arrival):
             return FILTERED, missing
-    return arrival.late_reason(ending, rule, slot), ()
+    return arrival.late_reason(ended, rule, slot), ()
 
 
 def join_payload(flow: Flow, rule: FiringRule, data: Sequence[tuple[int, Arrival]]) -> bytes:

@@ -13,7 +13,7 @@ from dfml.errors import PayloadError
 from dfml.headers import Identity, identity
 from dfml.record import Append, Record, TopicName
 from dfml_engine.firing import Decision, decide
-from dfml_engine.flow import Arrival, Ending, Flow, Gathering
+from dfml_engine.flow import SUPERSEDED, Arrival, Ended, Ending, FiredShort, Flow, Gathering
 from dfml_engine.flows import Flows, UnderWay
 from dfml_engine.held import HeldOffsets
 from dfml_engine.payloads import FILTERED, join_payload, lacking, late_fate, undecodable
@@ -153,9 +153,9 @@ class Task:
         own = self._identity(flow, rule, visit)
         return self.already.parents(rule.sink, own) or self.already.parents(self._writer.topics.errors, own)
 
-    def _ending_before(self, flow: Flow, rule: FiringRule, visit: int) -> Ending:
+    def _ending_before(self, flow: Flow, rule: FiringRule, visit: int) -> Ended:
         """Return how a rule ended whose result or failure an earlier owner had written."""
-        fired = Ending.OVER if rule.fires_short else Ending.FIRED
+        fired = FiredShort() if rule.fires_short else Ending.FIRED
         return fired if (rule.sink, self._identity(flow, rule, visit)) in self.already else Ending.IMPOSSIBLE
 
     def _given_up_before(self, flow: Flow, gathering: Gathering) -> Ending | None:
@@ -169,8 +169,8 @@ class Task:
         was_used = self._writer.parents([record], record.partition) in parents
         if not was_used:
             is_copy = self._writer.shares_topic(record, parents)
-            ending = Ending.FIRED if is_copy else self._ending_before(flow, rule, visit)
-            self._drop(flow.topology, record, rule, *late_fate(rule, feed.slot, arrival, ending))
+            ended = Ending.FIRED if is_copy else self._ending_before(flow, rule, visit)
+            self._drop(flow.topology, record, rule, *late_fate(rule, feed.slot, arrival, ended))
         if not rule.joins_any or key in flow.ended:
             flow.ended.setdefault(key, self._ending_before(flow, rule, visit))
             return
@@ -227,7 +227,7 @@ class Task:
             return
         if gathering.fired:
             gathering.arrived |= bit
-            self._drop(flow.topology, arrival.record, rule, Ending.OVER.late_reason(rule, slot))
+            self._drop(flow.topology, arrival.record, rule, FiredShort().late_reason(rule, slot))
             self._end_if_resolved(flow, gathering)
             return
         self._note_arrival(flow, gathering, slot, arrival.record.timestamp_ms)
@@ -274,7 +274,7 @@ class Task:
         if not gathering.fired:
             self._decide(flow, gathering, closed=True)
         if gathering.fired:
-            self._end(flow, gathering, Ending.OVER)
+            self._end(flow, gathering, FiredShort(gathering.arrived))
 
     # -- endings ------------------------------------------------------------------------------------------------------
 
@@ -282,9 +282,9 @@ class Task:
         if gathering.resolved:
             self._end(flow, gathering, Ending.FIRED)
 
-    def _end(self, flow: Flow, gathering: Gathering, ending: Ending) -> None:
+    def _end(self, flow: Flow, gathering: Gathering, ended: Ended) -> None:
         key = (gathering.rule.index, gathering.visit)
-        flow.ended[key] = ending
+        flow.ended[key] = ended
         self._windows.end(gathering)
         if flow.gatherings.pop(key, None) is not None:
             for arrival in gathering.arrivals.values():
@@ -297,7 +297,7 @@ class Task:
         used = {id(arrival) for arrival in gathering.used()}
         for arrival in gathering.arrivals.values():
             if id(arrival) not in used:
-                self._drop(flow.topology, arrival.record, gathering.rule, Ending.OVER.value)
+                self._drop(flow.topology, arrival.record, gathering.rule, SUPERSEDED)
 
     def _give_up(self, flow: Flow, gathering: Gathering, ending: Ending) -> None:
         rule, arrivals, lacking = gathering.rule, list(gathering.arrivals.values()), gathering.lacking()

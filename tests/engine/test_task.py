@@ -385,3 +385,11 @@ def test_what_waits_for_the_pipelines_own_output_is_dropped_when_there_can_be_no
     drops = watched.fail("b").drops
     assert ("audit", "model.a.outputs@0", "upstream dropped") in drops
     assert watched.committable("model.a.outputs") == 1
+
+
+def test_a_copy_of_what_a_rule_fired_with_is_a_duplicate_also_when_its_window_is_over(desk: Callable):
+    outer = desk(OUTER)
+    outer.send("model.a.outputs", {"X": [1]})
+    assert outer.close(1000).fired == [("model.c.inputs", {"X": [1]})]
+    assert outer.send("model.a.outputs", {"X": [1]}).drops == [("c", "model.a.outputs@1", "duplicate")]
+    assert outer.send("model.b.outputs", {"Y": [1]}).drops == [("c", "model.b.outputs@0", LATE)]
