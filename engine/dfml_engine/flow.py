@@ -32,7 +32,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FiredShort:
-    """A rule fired, and its window closed while slots were empty; the bits of ``filled`` are the slots that were not."""
+    """A rule fired, and its window closed while slots were empty; ``filled`` has the bits of the others."""
 
     filled: int = 0
 
