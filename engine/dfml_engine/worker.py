@@ -221,10 +221,14 @@ class EngineWorker:
                 sent.update(each.get(number, Sent()))
 
     def _lasting_sinks(self) -> frozenset[TopicName]:
-        """Return where what was written counts after its parents are no longer read: errors, and what fired short."""
-        rules = (rule for topology in self._topologies.values() for rule in topology.rules if rule.fires_short)
-        sinks = frozenset(rule.sink for rule in rules)
-        return sinks | {self._topics.errors}
+        """Return where what was written counts after its parents are no longer read.
+
+        These are the errors, what fired short of a record that is still to come, and of rules that could do so but
+        were given up, because a trigger did not come, the fates.
+        """
+        short = [rule for topology in self._topologies.values() for rule in topology.rules if rule.fires_short]
+        fates = {self._topics.fates} if any(rule.triggers for rule in short) else set()
+        return frozenset({rule.sink for rule in short} | fates | {self._topics.errors})
 
     def release(self, partitions: Collection[int]) -> None:
         """Forget the tasks of these partition numbers; their next owner makes them anew from the log."""

@@ -148,3 +148,11 @@ def test_after_a_restart_a_request_that_can_have_no_output_is_not_told_so_again(
     moves = [Move(), Move(fault="crash after")]
     output = {"steps": ["mix1"]}
     assert compare(case({"name": "mix0"}, lacks, tensors="X", moves=moves, output=output), ground) == []
+
+
+@pytest.mark.parametrize("join", ["outer", "any"])
+def test_after_a_restart_a_rule_that_was_given_up_does_not_fire_with_what_comes_then(ground: Ground, join: str):
+    inputs = {"inputs": ["p.inputs", "mix0.outputs"], "inputsJoinType": join, "tensorMap": {"mix0.outputs.A": "C"}}
+    waits = {"name": "mix1", **inputs, "triggers": ["mix0"], "joinWindowMs": 1_000}
+    moves = [Move(fault="stall"), Move(n_records=2, fault="crash after")]
+    assert compare(case({"name": "mix0"}, waits, moves=moves), ground) == []
