@@ -7,6 +7,8 @@ FAULT ?= classifier
 SEED ?= 0
 LOG ?= sqlite
 DATA ?= ../shared/data/causal-faults
+# Tests that want a Kafka broker mostly wait: one process runs them, with one broker, beside all others.
+TWO_AT_ONCE := --numprocesses 2 --dist loadgroup
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +20,7 @@ demo: prepare  ## Break the claims pipeline and find the fault (FAULT=classifier
 	@$(PYTHON) -m experiments.demo --fault '$(FAULT)' --seed '$(SEED)' --log '$(LOG)' --out build/demo
 
 test: prepare  ## Run every test
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest $(TWO_AT_ONCE)
 
 check: prepare  ## Check format, lint, types and layers
 	$(PYTHON) -m ruff format --check .
@@ -45,4 +47,4 @@ clean:  ## Remove what runs left behind, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 soak: prepare  ## Compare the engine with the interpreter of the rules on 2,000 drawn cases of each kind (some minutes)
-	DFML_SOAK=1 $(PYTHON) -m pytest tests/oracle
+	DFML_SOAK=1 $(PYTHON) -m pytest $(TWO_AT_ONCE) tests/oracle

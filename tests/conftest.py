@@ -46,13 +46,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:list_groups:DeprecationWarning")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if KAFKA_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("kafka")
         if item.get_closest_marker("kafka"):
-            # The first of them waits until the broker is ready.
+            # The first of them waits until the broker is ready; one process runs them all, with one broker.
             item.add_marker(pytest.mark.timeout(180))
+            item.add_marker(pytest.mark.xdist_group("kafka"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
