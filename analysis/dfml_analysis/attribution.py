@@ -57,7 +57,8 @@ class Attribution:
     Attributes
     ----------
     parts : Mapping of str to Part
-        Shapley value of each player; exactly 0 for a player that the target does not depend on.
+        Shapley value of each player; exactly 0 for a player that the target does not depend on. Where the target would
+        have no value, in a window or for a coalition, no part can be told: then the players are not listed.
     observed : float
         The target in the current window minus in the reference, in the unit; NaN if either has no value.
     explained : float
@@ -102,9 +103,9 @@ def attribute(
         If a step's code answers what cannot be used.
     """
     damage = damage or Damage()
-    parts = {player_of(windows, name): NOTHING for name in changed}
-    upstream = {player_of(windows, name) for name in changed if reaches(windows, name, target)}
-    players = [player for player in parts if player in upstream][:MAX_PLAYERS]
+    upstream = dict.fromkeys(player_of(windows, name) for name in changed if reaches(windows, name, target))
+    players, beyond = list(upstream)[:MAX_PLAYERS], list(upstream)[MAX_PLAYERS:]
+    parts = {player: NOTHING for name in changed if (player := player_of(windows, name)) not in upstream}
     thinned = _thinned(windows, rng)
     weights = _weights(thinned.window.size, rng)
     observed, error = _observed(windows, thinned, target, weights, damage)
@@ -115,7 +116,10 @@ def attribute(
     worth = _closed_form(game, members)
     closed_form = worth is not None
     worth = worth or _by_running(game, players, rng)
+    if np.isnan(list(worth.values())).any():
+        return Attribution(parts, observed, 0.0, error)
     values = shapley_values(players, worth)
+    parts |= dict.fromkeys(beyond, NOTHING)
     parts |= {player: _part(value, _freedom(windows)) for player, value in values.items()}
     return Attribution(parts, observed, sum(part.value for part in parts.values()), error, closed_form)
 
@@ -148,10 +152,7 @@ def _by_running(game: _Game, players: Sequence[str], rng: np.random.Generator) -
     outcomes = {coalition: rerun.run(frozenset(coalition)) for coalition in coalitions(players)}
     sources = outcomes[tuple(players)].donors or (rerun.rows,)
     weights = 1.0 + sum(game.weights[:, rows] - 1.0 for rows in sources) / np.sqrt(len(sources))
-    return {
-        coalition: np.nan_to_num(game.damage.unit.of(outcome.values, weights))
-        for coalition, outcome in outcomes.items()
-    }
+    return {coalition: game.damage.unit.of(outcome.values, weights) for coalition, outcome in outcomes.items()}
 
 
 def _observed(windows: Windows, thinned: Windows, target: str, weights: Floats, damage: Damage) -> tuple[float, float]:

@@ -43,7 +43,7 @@ def read_graph(source: str | Path | Mapping[str, Iterable[str]]) -> nx.DiGraph:
     Raises
     ------
     DataError
-        If the file cannot be read, is not such a mapping, names an unknown parent or holds a cycle.
+        If the file cannot be read, is not such a mapping, names a node twice or an unknown parent, or holds a cycle.
 
     Examples
     --------
@@ -194,7 +194,8 @@ def with_kinds(graph: nx.DiGraph) -> nx.DiGraph:
 
 def _load(path: Path) -> Mapping[str, Iterable[str]]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        root, loaded = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         msg = f"graph {path}: it cannot be read ({error}); give a YAML file that maps each node to its parents"
         raise DataError(msg) from error
@@ -202,10 +203,24 @@ def _load(path: Path) -> Mapping[str, Iterable[str]]:
         why = " ".join(str(error).split())
         msg = f"graph {path}: it is not YAML ({why}); expected lines like 'child: [parent1, parent2]'"
         raise DataError(msg) from error
-    if not isinstance(loaded, Mapping):
+    if not isinstance(root, yaml.MappingNode) or not isinstance(loaded, Mapping):
         msg = f"graph {path}: got {type(loaded).__name__}; expected a mapping of each node to the list of its parents"
         raise DataError(msg)
+    _check_once(path, root)
     return loaded
+
+
+def _check_once(path: Path, root: yaml.MappingNode) -> None:
+    """Refuse a node that has two entries: YAML would take the last, and silently lose the other's parents."""
+    lines: dict[str, int] = {}
+    for key, _ in root.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in lines:
+            msg = (
+                f"graph {path}:{line}: {name!r} stands twice, first in line {lines[name]}; give it one list of parents"
+            )
+            raise DataError(msg)
+        lines[name] = line
 
 
 def _parents(node: str, parents: object) -> list[str]:

@@ -8,6 +8,10 @@ The functions:
 
 * ``mean``      the residual itself, clipped
 * ``rank``, ``spread``, ``skew``, ``tails``   Legendre polynomials 1 to 4 of the residual's rank (Neyman's smooth test)
+* ``extremes``  the largest, and the smallest, root-of-n residuals: sees a fault of few requests, which moves no mean
+  (sparse mixtures; Donoho, Jin 2004)
+* ``slope``     the residual times what the parents predict: sees a child that follows its parents less (or more) than
+  before, as where some answers are replaced by others at random
 * ``pattern``   the residual of every second row times the difference of the two windows' fits to the other rows: sees
   a change of sign that averages out (both directions would be one and the same bilinear form, counted twice)
 * ``classes``   each class of a discrete child
@@ -27,12 +31,19 @@ from dfml_analysis.tail import log_two_sided
 from dfml_analysis.variables import Floats
 
 CLIP_SD = 4.0
+FAR_SD = 2.0
+"""A prediction farther from the mean counts as this: out there few rows say how well it fits."""
 SMALL_SD = 0.05
 """Residuals below this part of their spread are no smaller to the logarithm."""
 MEAN_SHARE = 1.0 / 3.0
 """Of a numeric variable's level for its mean, which is what mostly changes; the other tests share the rest."""
+CLASSES_SHARE = 0.5
+"""Of a discrete variable's level for how often each class is."""
 MIN_TOLD = 0.05
 """Part of the residuals' log size that the parents must tell beyond what as many columns tell of chance."""
+CHANCE_SD = 3.0
+"""What as many columns tell of chance, a chi-square with as many degrees of freedom, is less than so many of its
+standard deviations over its mean."""
 MAX_LOG_SPREAD = 3.0
 EXACT_SD = 1e-7
 """A pooled fit that leaves less than this part of the child's spread explains both windows exactly."""
@@ -68,14 +79,17 @@ def no_evidence(n_rows: float, test: str = "same in both") -> Evidence:
     return Evidence(test, 0.0, 0.0, n_rows)
 
 
-def strongest(found: list[Evidence], first: float | None = None) -> Evidence:
+def strongest(found: list[Evidence], first: float | None = None, n_first: int = 1) -> Evidence:
     """Return the strongest evidence, its p-value corrected for having looked ``len(found)`` times.
 
-    ``first`` is the share of the level that the first has, the others share the rest evenly (weighted Bonferroni,
-    Genovese, Roeder, Wasserman 2006); an equal share by default.
+    ``first`` is the share of the level that the first ``n_first`` have together, the others have the rest, each group
+    evenly (weighted Bonferroni, Genovese, Roeder, Wasserman 2006); an equal share by default.
     """
     n = len(found)
-    shares = [1.0 / n] * n if first is None or n == 1 else [first, *[(1.0 - first) / (n - 1)] * (n - 1)]
+    if first is None or n == n_first:
+        shares = [1.0 / n] * n
+    else:
+        shares = [first / n_first] * n_first + [(1.0 - first) / (n - n_first)] * (n - n_first)
     corrected = [evidence.log_p - np.log(share) for evidence, share in zip(found, shares, strict=True)]
     best = int(np.argmin(corrected))
     return replace(found[best], log_p=float(min(corrected[best], 0.0)))
@@ -94,19 +108,23 @@ def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidenc
         0 reference, 1 current.
     """
     clipped = _winsorised(child)
-    residual = overlap.net_of_parents(clipped[:, None])[:, 0]
-    spread = np.sqrt(overlap.weight @ residual**2 / overlap.total)
+    rest = overlap.net_of_parents(clipped[:, None])
+    spread = np.sqrt(overlap.weight @ rest[:, 0] ** 2 / overlap.total)
     if spread <= EXACT_SD * clipped.std():
         return no_evidence(overlap.n_rows)
-    residual, precise = _evened(residual / spread, overlap)
+    residual, precise = _evened(rest[:, 0] / spread, overlap)
     u = 2.0 * (_ranks(residual) - 0.5) / residual.size - 1.0
     v = u * u
-    scores = np.array([precise, u, (3 * v - 1) / 2, (5 * v - 3) * u / 2, ((35 * v - 30) * v + 3) / 8]).T
-    found = _score_evidence(("mean", "rank", "spread", "skew", "tails"), scores, overlap)
+    far = 1.0 - 2.0 * np.sqrt(overlap.n_rows) / residual.size
+    extremes = ((u > far).astype(np.float64), (u < -far).astype(np.float64))
+    scores = np.array([precise, u, (3 * v - 1) / 2, (5 * v - 3) * u / 2, ((35 * v - 30) * v + 3) / 8, *extremes]).T
+    found = _score_evidence(("mean", "rank", "spread", "skew", "tails", "extremes", "extremes"), scores, overlap)
     if overlap.columns.shape[1] == 1:
         found.append(_kolmogorov_smirnov(child, window, overlap))
-    elif overlap.n_rows >= MIN_PATTERN_ROWS:
-        found.append(_pattern(residual, overlap, window))
+    else:
+        found += _slope(residual[:, None], rest, clipped[:, None], overlap)
+        if overlap.n_rows >= MIN_PATTERN_ROWS:
+            found.append(_pattern(residual, overlap, window))
     return strongest(found, MEAN_SHARE)
 
 
@@ -118,12 +136,10 @@ def _evened(residual: Floats, overlap: Overlap) -> tuple[Floats, Floats]:
     """
     precise = residual
     if overlap.columns.shape[1] > 1:
-        logs = np.log(np.abs(residual) + SMALL_SD)
-        rest = overlap.net_of_parents(logs[:, None])[:, 0]
-        centred = logs - overlap.weight @ logs / overlap.total
-        told = 1.0 - (overlap.weight @ rest**2) / max(float(overlap.weight @ centred**2), 1e-300)
-        if told > MIN_TOLD + 2.0 * overlap.columns.shape[1] / residual.size:
-            spread = np.exp(np.clip(centred - rest, -MAX_LOG_SPREAD, MAX_LOG_SPREAD))
+        logs = np.log(np.abs(residual) + SMALL_SD)[:, None]
+        rest = overlap.net_of_parents(logs)
+        if _told(logs, rest, overlap) > MIN_TOLD + 2.0 * overlap.columns.shape[1] / residual.size:
+            spread = np.exp(np.clip(_centred(logs, overlap) - rest, -MAX_LOG_SPREAD, MAX_LOG_SPREAD))[:, 0]
             residual = _of_unit_spread(residual / spread, overlap)
             precise = _of_unit_spread(np.clip(residual, -CLIP_SD, CLIP_SD) / spread, overlap)
     return np.clip(residual, -CLIP_SD, CLIP_SD), np.clip(precise, -CLIP_SD, CLIP_SD)
@@ -144,9 +160,11 @@ def discrete_evidence(child: Floats, overlap: Overlap, window: Floats) -> Eviden
     if float((overlap.weight @ net**2).max()) <= EXACT_SD**2 * overlap.total:
         return no_evidence(overlap.n_rows)
     found = _score_evidence(tuple(["classes"] * levels.size), scores, overlap)
-    if overlap.columns.shape[1] > 1 and overlap.n_rows >= MIN_PATTERN_ROWS:
-        found += [_pattern(net[:, index], overlap, window) for index in range(levels.size)]
-    return strongest(found)
+    if overlap.columns.shape[1] > 1:
+        found += _slope(net, net, scores, overlap)
+        if overlap.n_rows >= MIN_PATTERN_ROWS:
+            found += [_pattern(net[:, index], overlap, window) for index in range(levels.size)]
+    return strongest(found, CLASSES_SHARE, levels.size)
 
 
 def _score_evidence(names: tuple[str, ...], scores: Floats, overlap: Overlap) -> list[Evidence]:
@@ -163,6 +181,31 @@ def _score_evidence(names: tuple[str, ...], scores: Floats, overlap: Overlap) ->
 def _tail(net: Floats, overlap: Overlap) -> tuple[Floats, Floats]:
     alike = inflation(net * np.abs(overlap.surplus)[:, None], overlap.window)
     return log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom(alike), alike)
+
+
+def _slope(residuals: Floats, rest: Floats, child: Floats, overlap: Overlap) -> list[Evidence]:
+    """Return the evidence that a child follows what its parents predict less, or more; of classes, of all together.
+
+    ``rest`` is what the parents leave of the child, ``residuals`` the same in units of its spread. Where they tell
+    nothing beyond chance there is nothing to follow, and what is predicted would be the fit's own noise.
+    """
+    n_columns = overlap.columns.shape[1]
+    if _told(child, rest, overlap) * len(child) <= n_columns + CHANCE_SD * np.sqrt(2.0 * n_columns):
+        return []
+    centred = _centred(child - rest, overlap)
+    spread = np.sqrt(float(np.sum(overlap.weight @ centred**2)) / overlap.total)
+    products = (residuals * np.clip(centred / spread, -FAR_SD, FAR_SD)).sum(axis=1)
+    return _score_evidence(("slope",), products[:, None], overlap)
+
+
+def _told(values: Floats, rest: Floats, overlap: Overlap) -> float:
+    """Return which part of the values, shape (n, k), the parents tell; ``rest`` is what they leave."""
+    power = float(np.sum(overlap.weight @ _centred(values, overlap) ** 2))
+    return 1.0 - float(np.sum(overlap.weight @ rest**2)) / max(power, 1e-300)
+
+
+def _centred(values: Floats, overlap: Overlap) -> Floats:
+    return np.asarray(values - overlap.weight @ values / overlap.total)
 
 
 def _pattern(residual: Floats, overlap: Overlap, window: Floats) -> Evidence:

@@ -75,8 +75,8 @@ class Suspect:
     before, after : Summary or None
         The variable in the reference and in the current window.
     attribution : float or None
-        Its part of the target's change, in the target's unit; None where it was not computed, or the target does
-        not depend on the variable.
+        Its part of the target's change, in the target's unit; None where it was not computed, the target does not
+        depend on the variable, or has no value in one of the windows.
     attribution_interval : tuple of float or None
         95 % interval of that part.
     also : tuple of str

@@ -34,7 +34,7 @@ THREADED_ROWS = 5000
 TIMES = frozenset({Kind.LATENCY, Kind.QUEUE})
 SHORTEST_MS = 1e-3
 """Shorter times, and waits of 0, count as this in logarithms: what is stamped has microseconds at best."""
-SMALL_TESTS = frozenset({"mean", "rank", "spread", "skew", "tails"})
+SMALL_TESTS = frozenset({"mean", "rank", "spread", "skew", "tails", "slope"})
 
 
 @dataclass(frozen=True, slots=True)

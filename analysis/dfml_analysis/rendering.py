@@ -18,6 +18,7 @@ from dfml_analysis.wording import (
     spell_compared,
     spell_elements,
     spell_load,
+    spell_no_damage,
     spell_p,
     spell_part,
     spell_since,
@@ -89,6 +90,8 @@ def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:
         yield "how sure", ", ".join(filter(None, [spell_certainty(first.p_value), spell_compared(first)]))
     if first.attribution is not None and first.attribution_interval is not None:
         yield "damage", _damage(localisation, first.attribution, first.attribution_interval)
+    elif localisation.target and math.isnan(localisation.target_change):
+        yield "damage", spell_no_damage(localisation.unit, localisation.target)
     if first.elements is not None:
         yield "elements", spell_elements(first.elements)
     if localisation.show_me:

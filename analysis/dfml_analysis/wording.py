@@ -144,6 +144,11 @@ def spell_part(value: float) -> str:
     return f"{value:+,.3g}" if abs(value) < 1000 else f"{value:+,.0f}"
 
 
+def spell_no_damage(unit: str, target: str) -> str:
+    """Return why no part of the target's change can be told: it has no value in one of the windows."""
+    return f"cannot be told in {spell_unit(unit)}: {target} has no value in one of the windows (ask in the unit absent)"
+
+
 def spell_load(load: Load) -> str:
     """Return what was loaded, and when: ``2 of model classifier was loaded 2024-05-01 12:00:06 UTC``."""
     moment = datetime.fromtimestamp(load.loaded_ms / 1000, UTC).isoformat(" ", "seconds")[:-6]

@@ -13,6 +13,7 @@ from dfml_analysis.attribution import NOTHING, attribute
 from dfml_analysis.causal_graph import read_graph
 from dfml_analysis.damage import Damage, Replay, StepCode, parse_unit
 from dfml_analysis.localise import localise
+from dfml_analysis.rendering import answers
 from dfml_analysis.shapley import coalitions, shapley_values
 from dfml_analysis.windows import Windows, read_windows
 
@@ -212,3 +213,11 @@ def test_shapley_values_share_out_the_whole_worth(worths: list[float]) -> None:
     worth = {each: np.asarray(value) for each, value in zip(coalitions(players), worths, strict=True)}
     values = shapley_values(players, worth)
     assert float(sum(values.values())) == pytest.approx(float(worth["a", "b", "c"] - worth[()]), abs=1e-9)
+
+
+def test_no_part_is_told_where_the_target_has_no_value_in_a_window() -> None:
+    graph = read_graph({key: GRAPH[key] for key in "xaby"})
+    found = localise(graph, _window(0), _window(1, a=1.0).assign(y=np.nan), "y")
+    assert [suspect.variable for suspect in found.suspects] == ["y", "a"]
+    assert {(suspect.attribution, suspect.attribution_interval) for suspect in found.suspects} == {(None, None)}
+    assert dict(answers(found))["damage"].startswith("cannot be told in the mean: y has no value in one of the windows")

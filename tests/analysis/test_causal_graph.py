@@ -76,6 +76,13 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, said: s
         read_graph(path)
 
 
+def test_a_node_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "graph.yaml"
+    path.write_text("a:\nb: [a]\nc: [a]\n'b': []\n", encoding="utf-8")
+    with pytest.raises(DataError, match="graph.yaml:4: 'b' stands twice, first in line 2"):
+        read_graph(path)
+
+
 def test_a_missing_graph_file_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_graph(tmp_path / "none.yaml")

@@ -72,6 +72,7 @@ def test_the_first_of_several_tests_may_have_a_larger_share_of_the_level() -> No
     found += [Evidence("tails", 0.0, 0.0, 9.0)]
     assert np.exp(strongest(found).log_p) == pytest.approx(0.003)
     assert np.exp(strongest(found, first=0.5).log_p) == pytest.approx(0.002)
+    assert np.exp(strongest(found, first=0.5, n_first=2).log_p) == pytest.approx(0.004)
     assert strongest(found[::-1], first=0.5).test == "mean"
 
 
@@ -89,6 +90,27 @@ def test_a_change_of_sign_that_averages_out_is_seen() -> None:
     for frame, sign in zip(frames, (1, -1), strict=True):
         frame["y"] = sign * frame.a * frame.b + rng.normal(0.0, 1.0, N_ROWS)
     assert _examine(frames[0], frames[1], {"a": [], "b": [], "y": ["a", "b"]}).evidence.log_p < np.log(1e-6)
+
+
+def test_a_fault_of_one_request_in_a_hundred_is_seen_in_ten_thousand() -> None:
+    def is_seen(seed: int) -> bool:
+        rng = np.random.default_rng(seed)
+        frames = [pd.DataFrame({"x": rng.normal(size=10_000)}) for _ in range(2)]
+        for frame, share in zip(frames, (0.0, 0.01), strict=True):
+            frame["y"] = frame.x + NOISE_SD * (rng.normal(size=10_000) + 3.0 * (rng.random(10_000) < share))
+        return bool(_examine(frames[0], frames[1]).evidence.log_p < np.log(0.01))
+
+    assert sum(map(is_seen, range(8))) >= 7
+
+
+def test_labels_that_are_flipped_for_one_request_in_five_are_seen_though_each_is_as_frequent_as_before() -> None:
+    def is_seen(seed: int) -> bool:
+        reference, current = _windows("discrete", seed, shift=0.0)
+        flipped = np.random.default_rng([seed, 1]).random(N_ROWS) < 0.2
+        current["y"] = np.where(flipped, 1.0 - current["y"], current["y"])
+        return bool(_examine(reference, current).evidence.log_p < np.log(0.01))
+
+    assert sum(map(is_seen, range(12))) >= 10
 
 
 def test_without_overlap_nothing_is_said() -> None:

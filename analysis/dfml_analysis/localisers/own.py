@@ -115,7 +115,9 @@ def _with_damage(windows: Windows, problem: Problem, suspects: list[Suspect]) ->
     if windows.n_rows[1] < MIN_ROWS or not accused:
         return suspects
     found = attribute(windows, accused, problem.target, problem.rng(), problem.damage)
-    parts = {name: found.parts[player_of(windows, name)] for name in accused if reaches(windows, name, problem.target)}
+    parts = {
+        name: found.parts.get(player_of(windows, name)) for name in accused if reaches(windows, name, problem.target)
+    }
     return [
         replace(item, attribution=part.value, attribution_interval=(part.low, part.high))
         if (part := parts.get(item.variable))
@@ -170,7 +172,7 @@ def _suspect(judged: _Judged, attribution: Attribution) -> Suspect:
     windows, test, log_p = judged.windows, judged.test, judged.log_p
     digits = -log_p / np.log(10.0)
     name = test.variable.name
-    part = attribution.parts[player_of(windows, name)] if reaches(windows, name, judged.target) else None
+    part = attribution.parts.get(player_of(windows, name)) if reaches(windows, name, judged.target) else None
     evidence = digits / (digits + FULL_SCORE_DIGITS)
     before, after = summarise(test.variable, windows.window)
     return Suspect(

@@ -12,7 +12,15 @@ from dfml_analysis.alignment import PRESENCE
 from dfml_analysis.columns import Kind, parse_column
 from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
 from dfml_analysis.verdict import ALPHA, Verdict
-from dfml_analysis.wording import short_name, spell_compared, spell_elements, spell_load, spell_p, spell_part
+from dfml_analysis.wording import (
+    short_name,
+    spell_compared,
+    spell_elements,
+    spell_load,
+    spell_no_damage,
+    spell_p,
+    spell_part,
+)
 
 LABELS = {
     Verdict.FAULT: "Fault",
@@ -33,6 +41,8 @@ TESTS = {
     "spread": "its spread",
     "skew": "the shape of its distribution",
     "tails": "the tails of its distribution",
+    "extremes": "how often it is far out",
+    "slope": "how closely it follows its inputs",
     "pattern": "how it depends on its inputs",
     "classes": "how often it gives each answer",
     "distribution": "its distribution",
@@ -43,7 +53,7 @@ TESTS = {
 }
 DEEDS = {Kind.LATENCY: ("is slower", "are slower"), Kind.ERROR: ("fails more often", "fail more often")}
 OTHER_DEED = ("behaves differently", "behave differently")
-SELF_EVIDENT = frozenset({"pattern", "exact rule"})
+SELF_EVIDENT = frozenset({"slope", "pattern", "exact rule"})
 """Tests whose words speak of the inputs already."""
 SHOWN_NAMES = 4
 """Names in the headline; more would bury it."""
@@ -124,6 +134,9 @@ def suspect_facts(suspect: Suspect, localisation: Localisation) -> list[Fact]:
         facts.append(
             Fact(f"Its part of the change in {localisation.target}", f"{spell_part(suspect.attribution)}{between}")
         )
+    elif math.isnan(localisation.target_change):
+        change = spell_no_damage(localisation.unit, localisation.target)
+        facts.append(Fact(f"Its part of the change in {localisation.target}", change))
     if suspect.elements is not None:
         facts.append(Fact("Its elements", spell_elements(suspect.elements)))
     if suspect.version is not None:
