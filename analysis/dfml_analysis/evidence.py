@@ -116,15 +116,15 @@ def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidenc
     u = 2.0 * (_ranks(residual) - 0.5) / residual.size - 1.0
     v = u * u
     far = 1.0 - 2.0 * np.sqrt(overlap.n_rows) / residual.size
-    extremes = ((u > far).astype(np.float64), (u < -far).astype(np.float64))
-    scores = np.array([precise, u, (3 * v - 1) / 2, (5 * v - 3) * u / 2, ((35 * v - 30) * v + 3) / 8, *extremes]).T
-    found = _score_evidence(("mean", "rank", "spread", "skew", "tails", "extremes", "extremes"), scores, overlap)
+    shape = ((3 * v - 1) / 2, (5 * v - 3) * u / 2, ((35 * v - 30) * v + 3) / 8)
+    slope = _slope(residual[:, None], rest, clipped[:, None], overlap)
+    scores = np.array([precise, u, *shape, u > far, u < -far, *slope]).T
+    names = ("mean", "rank", "spread", "skew", "tails", "extremes", "extremes", *["slope"] * len(slope))
+    found = _score_evidence(names, scores, overlap)
     if overlap.columns.shape[1] == 1:
         found.append(_kolmogorov_smirnov(child, window, overlap))
-    else:
-        found += _slope(residual[:, None], rest, clipped[:, None], overlap)
-        if overlap.n_rows >= MIN_PATTERN_ROWS:
-            found.append(_pattern(residual, overlap, window))
+    elif overlap.n_rows >= MIN_PATTERN_ROWS:
+        found.append(_pattern(residual, overlap, window))
     return strongest(found, MEAN_SHARE)
 
 
@@ -159,11 +159,11 @@ def discrete_evidence(child: Floats, overlap: Overlap, window: Floats) -> Eviden
     net = overlap.net_of_parents(scores)
     if float((overlap.weight @ net**2).max()) <= EXACT_SD**2 * overlap.total:
         return no_evidence(overlap.n_rows)
-    found = _score_evidence(tuple(["classes"] * levels.size), scores, overlap)
-    if overlap.columns.shape[1] > 1:
-        found += _slope(net, net, scores, overlap)
-        if overlap.n_rows >= MIN_PATTERN_ROWS:
-            found += [_pattern(net[:, index], overlap, window) for index in range(levels.size)]
+    slope = _slope(net, net, scores, overlap)
+    names = (*["classes"] * levels.size, *["slope"] * len(slope))
+    found = _score_evidence(names, np.column_stack([scores, *slope]), overlap)
+    if overlap.columns.shape[1] > 1 and overlap.n_rows >= MIN_PATTERN_ROWS:
+        found += [_pattern(net[:, index], overlap, window) for index in range(levels.size)]
     return strongest(found, CLASSES_SHARE, levels.size)
 
 
@@ -183,19 +183,18 @@ def _tail(net: Floats, overlap: Overlap) -> tuple[Floats, Floats]:
     return log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom(alike), alike)
 
 
-def _slope(residuals: Floats, rest: Floats, child: Floats, overlap: Overlap) -> list[Evidence]:
-    """Return the evidence that a child follows what its parents predict less, or more; of classes, of all together.
+def _slope(residuals: Floats, rest: Floats, child: Floats, overlap: Overlap) -> list[Floats]:
+    """Return one score, of shape (n,): a child follows what its parents predict; of classes, of all together.
 
-    ``rest`` is what the parents leave of the child, ``residuals`` the same in units of its spread. Where they tell
-    nothing beyond chance there is nothing to follow, and what is predicted would be the fit's own noise.
+    ``rest`` is what the parents leave of the child, ``residuals`` the same in units of its spread. No score where they
+    tell nothing beyond chance: there is nothing to follow, and what is predicted would be the fit's own noise.
     """
     n_columns = overlap.columns.shape[1]
     if _told(child, rest, overlap) * len(child) <= n_columns + CHANCE_SD * np.sqrt(2.0 * n_columns):
         return []
     centred = _centred(child - rest, overlap)
     spread = np.sqrt(float(np.sum(overlap.weight @ centred**2)) / overlap.total)
-    products = (residuals * np.clip(centred / spread, -FAR_SD, FAR_SD)).sum(axis=1)
-    return _score_evidence(("slope",), products[:, None], overlap)
+    return [(residuals * np.clip(centred / spread, -FAR_SD, FAR_SD)).sum(axis=1)]
 
 
 def _told(values: Floats, rest: Floats, overlap: Overlap) -> float:
