@@ -104,6 +104,8 @@ def _latencies_on_kafka(numbers: Sequence[int], n_requests: int, delivery: str) 
                     _check(stack, n_steps)
                     taken = latencies_ms(stack.port, n_requests, WARM_REQUESTS)
             medians.append(float(np.median(taken)))
+            # The table comes at the end, and long chains take minutes.
+            errors.print(f"{delivery}, N={n_steps}: p50 {medians[-1]:.1f} ms")
             yield from _percentiles(f"{delivery}, N={n_steps}", taken)
     if len(numbers) > 1:
         yield Row("slope of p50", delivery, float(np.polyfit(numbers, medians, 1)[0]), "ms/step")

@@ -311,6 +311,9 @@ class KafkaMembership(Membership):
         self._preparing = None
         if places:
             self._fenced = "was away too long"
+            # The client would join again by itself, as another member than the one that is to come: nobody would do the
+            # work of its numbers until that one's session was over too.
+            self._consumer.unsubscribe()
 
     def _check_alive(self) -> None:
         if self._fenced:

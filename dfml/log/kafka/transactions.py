@@ -109,7 +109,7 @@ class Transactions:
                         producer.poll(FULL_POLL_S)
                 for metadata, places in self._by_group(commits):
                     self._send_offsets(producer, places, metadata)
-                producer.commit_transaction(TIMEOUT_S)
+                _commit(producer)
             except (KafkaException, LogError) as error:
                 raise self._abort(producer, error, errors) from error
             return [
@@ -187,6 +187,27 @@ def simple_metadata(clients: Clients, group: str) -> bytes:
     found: bytes = consumer.consumer_group_metadata()
     consumer.close()
     return found
+
+
+def _commit(producer: Producer) -> None:
+    """Commit the transaction, waiting until it is known whether it is: what may be written must not be sent again.
+
+    Records that a broker does not take time out before; from then on only its answer counts, which it has once it is
+    back: it commits, or tells that the transaction took too long, or that a later producer has ended it.
+
+    Raises
+    ------
+    KafkaException
+        If it is not committed.
+    """
+    while True:
+        try:
+            producer.commit_transaction(TIMEOUT_S)
+        except KafkaException as error:
+            if not error.args[0].retriable():
+                raise
+        else:
+            return
 
 
 def _reporter(offsets: list[int | None], errors: list[tuple[KafkaError, int]], number: int) -> Callable[..., None]:

@@ -1,7 +1,7 @@
 """Which requests a pipeline gateway takes: within its bounds, on the partition numbers whose answers it reads."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Never
@@ -101,8 +101,19 @@ class Admission:
                 "no partition number",
                 "this gateway has no partition number now: others hold them all, or the log is away",
             )
-        return numbers[crc32(request_id.encode()) % len(numbers)]
+        return number_for(request_id, numbers, self._options.partitions)
 
     def _refuse(self, reason: str, text: str) -> Never:
         self.refused[reason] += 1
         raise OverloadedError(text)
+
+
+def number_for(request_id: str, owned: Sequence[int], partitions: int) -> int:
+    """Choose one of the owned partition numbers for a request: the same for the same id, whatever else is owned then.
+
+    So a request that is sent again after the gateway had to give its numbers up is recognised. One whose number is
+    another's gets one of those that are owned.
+    """
+    chosen = crc32(request_id.encode())
+    home = chosen % partitions
+    return home if home in owned else owned[chosen % len(owned)]

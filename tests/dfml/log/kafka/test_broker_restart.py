@@ -1,17 +1,22 @@
 """What a broker that was away and is back answers: its clients go on as soon as it does."""
 
+import time
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
 
+from dfml.aside import call_aside
+from dfml.clock import wall_clock_ms
 from dfml.errors import LogError, LogUnavailableError
 from dfml.log import Commit, TopicConfig, open_log
 from dfml.log.kafka import KafkaLog, transactions
+from dfml.log.kafka.client import Clients, Health
+from dfml.log.kafka.transactions import Encoding, Transactions
 from dfml.record import Append, TopicName, TopicPartition
-from dfml.settings import Delivery, Settings
+from dfml.settings import Delivery, KafkaOptions, Settings
 from experiments.kafka_broker import Broker
-from tests.dfml.log.backends import until
+from tests.dfml.log.backends import take, until
 
 TOPIC = TopicName("t")
 PLACE = TopicPartition(TOPIC, 0)
@@ -73,3 +78,23 @@ def test_a_unit_whose_positions_a_broker_does_not_take_is_refused_and_may_be_sen
     assert isinstance(told[-1], LogUnavailableError)
     until(is_taken)
     until(lambda: log.committed("g", [PLACE]) == {PLACE: 1})
+
+
+def test_a_commit_that_a_broker_does_not_answer_is_waited_for_because_it_may_be_made(
+    broker: Broker, open_on: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_on("transactional")
+
+    def goes_away(_commit: Commit) -> bytes:
+        broker.suspend()
+        call_aside(lambda: (time.sleep(2.0), broker.resume()))
+        return b""
+
+    clients = Clients(KafkaOptions(broker.servers), Health(""), "t")
+    unit = Transactions(clients, Encoding(wall_clock_ms, lambda _topic: False), goes_away, f"t-{uuid4().hex[:8]}")
+    unit.start()
+    monkeypatch.setattr(transactions, "TIMEOUT_S", 0.5)
+    [position] = unit.write([RECORD], [Commit("g", {})])
+    reader = log.reader()
+    reader.assign({PLACE: position.offset})
+    assert [record.offset for record in take(reader, 1)] == [position.offset]
