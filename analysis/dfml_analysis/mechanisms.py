@@ -230,6 +230,10 @@ def _patterns(parents: Sequence[Variable], rows: np.ndarray) -> Iterator[tuple[n
     """
     if not parents:
         return
+    if all(parent.present.all() for parent in parents):
+        if np.count_nonzero(rows) >= MIN_RULED_ROWS:
+            yield rows, list(parents)
+        return
     codes = _codes_of_patterns(parents)
     for code, n in zip(*np.unique(codes[rows], return_counts=True), strict=True):
         if n >= MIN_RULED_ROWS:
