@@ -200,8 +200,8 @@ class Log(ABC):
         """How many records were sent and are not settled."""
 
     @abstractmethod
-    def reader(self) -> Reader:
-        """Return a new reader with nothing assigned."""
+    def reader(self, *, to_end: bool = False) -> Reader:
+        """Return a new reader with nothing assigned; ``to_end`` for one that only reads what is there now."""
 
     @abstractmethod
     def beginning(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

@@ -101,7 +101,7 @@ class Beginnings:
 
     def _deliver_range(self, worker: Worker, place: TopicPartition, start: int, end: int) -> None:
         """Give one worker what others have read before it came."""
-        reader = self._log.reader()
+        reader = self._log.reader(to_end=True)
         reader.assign({place: start})
         while reader.positions()[place] < end:
             batch = [record for record in reader.poll(READ_RECORDS, WAIT_S) if record.offset < end]

@@ -202,7 +202,7 @@ class Control:
         places = [TopicPartition(topic, 0) for topic in self._registry.topics() if topic in known]
         ends = self._log.end(places)
         starts = self._log.beginning([place for place in places if place not in self._next]) | self._next
-        reader = self._log.reader()
+        reader = self._log.reader(to_end=True)
         try:
             reader.assign({place: start for place, start in starts.items() if start < ends[place]})
             while any(position < ends[place] for place, position in reader.positions().items()):

@@ -129,7 +129,7 @@ def _first_timestamps(
     found: dict[TopicPartition, int] = {}
     if not starts:
         return found
-    reader = log.reader()
+    reader = log.reader(to_end=True)
     try:
         reader.assign(starts)
         while any(position < ends[place] for place, position in reader.positions().items()):
@@ -146,7 +146,7 @@ def _tails(log: Log, sinks: Collection[TopicName], partition: int, since_ms: int
     ends = log.end(places)
     begins = {place: offset for place, offset in log.offsets_at(places, since_ms).items() if offset < ends[place]}
     found = Sent()
-    reader = log.reader()
+    reader = log.reader(to_end=True)
     try:
         reader.assign(begins)
         while any(position < ends[place] for place, position in reader.positions().items()):

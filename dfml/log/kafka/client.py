@@ -28,6 +28,9 @@ RETRY_BACKOFF_MAX_MS = 100
 the several questions before a transaction can begin."""
 RECONNECT_MAX_MS = 1_000
 """A broker that comes back is noticed within a second; librdkafka's 10 s would outlast a session."""
+TO_END_MS = 10
+"""How long a broker keeps a fetch that finds nothing, where what is there is read to its end. Behind a transaction
+only such a fetch tells the end: with librdkafka's 500 each partition number that is taken over took half a second."""
 FETCH_BACKOFF_MS = 5
 """How long a full local queue keeps the next fetch waiting; librdkafka's second empties the queue meanwhile."""
 QUEUED_KBYTES = 16_384
@@ -104,14 +107,18 @@ class Clients:
         """Return the properties of an admin client."""
         return self._common()
 
-    def reader(self) -> Properties:
+    def reader(self, *, to_end: bool) -> Properties:
         """Return the properties of a consumer with partitions assigned by hand: only what was committed is read."""
-        return self._consumer(f"{self._scope}.readers-never-commit") | {
-            "enable.partition.eof": True,
-            "fetch.queue.backoff.ms": FETCH_BACKOFF_MS,
-            "queued.max.messages.kbytes": QUEUED_KBYTES,
-            "queued.min.messages": QUEUED_RECORDS,
-        }
+        return (
+            self._consumer(f"{self._scope}.readers-never-commit")
+            | {
+                "enable.partition.eof": True,
+                "fetch.queue.backoff.ms": FETCH_BACKOFF_MS,
+                "queued.max.messages.kbytes": QUEUED_KBYTES,
+                "queued.min.messages": QUEUED_RECORDS,
+            }
+            | ({"fetch.wait.max.ms": TO_END_MS} if to_end else {})
+        )
 
     def positions(self, group: str) -> Properties:
         """Return the properties of a consumer that only asks for a group's committed positions."""

@@ -213,10 +213,11 @@ class KafkaLog(Log):
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def reader(self) -> Reader:
-        """Return a new reader with nothing assigned."""
+    def reader(self, *, to_end: bool = False) -> Reader:
+        """Return a new reader with nothing assigned; one that reads ``to_end`` asks more often and sees it sooner."""
         self._check_open()
-        reader = KafkaReader(self._clients, self._catalogue, lambda: self._closed, self._keep_alive)
+        properties = self._clients.reader(to_end=to_end)
+        reader = KafkaReader(properties, self._catalogue, lambda: self._closed, self._keep_alive)
         self._readers.add(reader)
         return reader
 

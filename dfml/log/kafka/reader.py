@@ -14,7 +14,7 @@ from confluent_kafka import TopicPartition as KafkaPlace
 from dfml.errors import LogError
 from dfml.log.base import Reader
 from dfml.log.kafka.catalogue import Catalogue
-from dfml.log.kafka.client import Clients, client_logger
+from dfml.log.kafka.client import Properties, client_logger
 from dfml.log.kafka.errors import UNKNOWN, translate, translated
 from dfml.record import Headers, Record, TopicName, TopicPartition
 
@@ -43,9 +43,9 @@ class KafkaReader(Reader):
     """
 
     def __init__(
-        self, clients: Clients, catalogue: Catalogue, closed: Callable[[], bool], keep_alive: Callable[[], None]
+        self, properties: Properties, catalogue: Catalogue, closed: Callable[[], bool], keep_alive: Callable[[], None]
     ) -> None:
-        self._clients = clients
+        self._properties = properties
         self._catalogue = catalogue
         self._log_closed = closed
         self._keep_alive = keep_alive
@@ -91,7 +91,7 @@ class KafkaReader(Reader):
     def _emptiest(self) -> int:
         number = min(range(len(self._load)), key=self._load.__getitem__, default=None)
         if number is None or self._load[number] >= PARTITIONS_PER_CONSUMER:
-            self._consumers.append(Consumer(self._clients.reader(), logger=client_logger))
+            self._consumers.append(Consumer(self._properties, logger=client_logger))
             self._load.append(0)
             return len(self._load) - 1
         return number

@@ -131,8 +131,9 @@ class SqliteLog(Log):
         """Return 0: what was sent is settled."""
         return 0
 
-    def reader(self) -> Reader:
-        """Return a new reader with nothing assigned."""
+    def reader(self, *, to_end: bool = False) -> Reader:
+        """Return a new reader with nothing assigned; the end is seen at once, whatever ``to_end`` says."""
+        del to_end
         if self._closed:
             msg = f"log {self._path} is closed"
             raise LogError(msg)

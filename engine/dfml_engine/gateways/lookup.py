@@ -22,7 +22,7 @@ def read_range(log: Log, starts: Mapping[TopicPartition, int]) -> Iterator[Recor
     filled = {place: start for place, start in starts.items() if start < ends[place]}
     if not filled:
         return
-    reader = log.reader()
+    reader = log.reader(to_end=True)
     try:
         reader.assign(filled)
         while any(position < ends[place] for place, position in reader.positions().items()):
@@ -42,7 +42,7 @@ def read_at(log: Log, position: Position) -> Record:
         If it is there but does not come now, as behind a broker that has just been started.
     """
     place = TopicPartition(position.topic, position.partition)
-    reader = log.reader()
+    reader = log.reader(to_end=True)
     try:
         reader.assign({place: position.offset})
         records = reader.poll(1, 1.0)

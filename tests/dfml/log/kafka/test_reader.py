@@ -1,6 +1,7 @@
 """Reading with several consumers, and waiting in a thread of its own."""
 
 import threading
+import time
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -64,3 +65,19 @@ def test_what_was_waited_for_is_not_read_where_it_was_left_meanwhile(
     reader.unassign([places[0]])
     put(log, places[1], b"wanted")
     assert values(take(reader, 1)) == [b"wanted"]
+
+
+def test_the_end_behind_a_transaction_is_seen_before_a_broker_answers_an_idle_fetch(
+    log: KafkaLog, places: list[TopicPartition]
+) -> None:
+    def seconds_to_end(place: TopicPartition) -> float:
+        put(log, place, b"v")
+        end = log.end([place])[place]
+        reader = log.reader(to_end=True)
+        since_s = time.monotonic()
+        reader.assign({place: 0})
+        until(lambda: (reader.poll(10, 0.05), reader.positions()[place] == end)[-1])
+        return time.monotonic() - since_s
+
+    idle_fetch_s = 0.5
+    assert min(seconds_to_end(place) for place in places) < idle_fetch_s
