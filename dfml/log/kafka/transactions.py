@@ -22,6 +22,9 @@ OFFSETS_S = 4.0
 """How long positions may take to become part of a transaction. librdkafka does not keep its own time-out there, and
 can wait for good for a broker that came back (librdkafka issues 5456 and 5511): who was answered by then goes on within
 a session's time-out."""
+COMMIT_TRIES = 3
+"""A client that has not learned in as many time-outs what became of a commit may never do, and nothing else is written
+meanwhile."""
 FULL_POLL_S = 0.01
 
 Metadata = Callable[[Commit], bytes]
@@ -190,21 +193,18 @@ def simple_metadata(clients: Clients, group: str) -> bytes:
 
 
 def _commit(producer: Producer) -> None:
-    """Commit the transaction, waiting until it is known whether it is: what may be written must not be sent again.
-
-    Records that a broker does not take time out before; from then on only its answer counts, which it has once it is
-    back: it commits, or tells that the transaction took too long, or that a later producer has ended it.
+    """Commit the transaction, asking until it is known whether it is: what may be written must not be sent again.
 
     Raises
     ------
     KafkaException
-        If it is not committed.
+        If it is not committed, or the broker has not said so after ``COMMIT_TRIES``.
     """
-    while True:
+    for left in reversed(range(COMMIT_TRIES)):
         try:
             producer.commit_transaction(TIMEOUT_S)
         except KafkaException as error:
-            if not error.args[0].retriable():
+            if not (left and error.args[0].retriable()):
                 raise
         else:
             return

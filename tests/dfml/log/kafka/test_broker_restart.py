@@ -93,7 +93,7 @@ def test_a_commit_that_a_broker_does_not_answer_is_waited_for_because_it_may_be_
     clients = Clients(KafkaOptions(broker.servers), Health(""), "t")
     unit = Transactions(clients, Encoding(wall_clock_ms, lambda _topic: False), goes_away, f"t-{uuid4().hex[:8]}")
     unit.start()
-    monkeypatch.setattr(transactions, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(transactions, "TIMEOUT_S", 1.0)
     [position] = unit.write([RECORD], [Commit("g", {})])
     reader = log.reader()
     reader.assign({PLACE: position.offset})
