@@ -19,13 +19,8 @@ logger = logging.getLogger(__name__)
 client_logger = logging.getLogger(f"{__name__}.librdkafka")
 """What librdkafka says goes here: a line for each attempt of each client, hence at level DEBUG whatever it is."""
 
-RETRY_BACKOFF_MS = 1
-"""A coordinator refuses the next part of a transaction while it notes the one before, for less than a millisecond, and
-each wait doubles the one before: librdkafka's 100 makes every transaction in a row take 100 ms more, and 5 twice as
-long as 1 does (p50 8 to 10 instead of 4 to 5 ms, p90 30 instead of 5 to 10)."""
-RETRY_BACKOFF_MAX_MS = 100
-"""A broker that is back is asked ten times a second until it serves; librdkafka's 1,000 adds up to a second to each of
-the several questions before a transaction can begin."""
+RETRY_BACKOFF_MS = 5
+"""librdkafka's 100 makes each of several transactions in a row wait 100 ms for the markers of the one before."""
 RECONNECT_MAX_MS = 1_000
 """A broker that comes back is noticed within a second; librdkafka's 10 s would outlast a session."""
 TO_END_MS = 10
@@ -171,7 +166,6 @@ class Clients:
         return {
             "client.id": "dfml",
             "retry.backoff.ms": RETRY_BACKOFF_MS,
-            "retry.backoff.max.ms": RETRY_BACKOFF_MAX_MS,
             "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
             **self._options.properties,
             "bootstrap.servers": self._options.brokers,
