@@ -40,6 +40,7 @@ class Catalogue:
     """Questions to a cluster, from any thread."""
 
     def __init__(self, clients: Clients, options: KafkaOptions, health: Health) -> None:
+        self._clients = clients
         self._admin = AdminClient(clients.admin())
         self._options = options
         self._health = health
@@ -147,8 +148,16 @@ class Catalogue:
         self._known = {}
 
     def _look(self, timeout_s: float = ANSWER_S) -> dict[TopicName, int]:
-        with translated(f"list the topics of {self._place}"):
-            listed = self._admin.list_topics(timeout=timeout_s).topics
+        asked = self._admin
+        try:
+            with translated(f"list the topics of {self._place}"):
+                listed = asked.list_topics(timeout=timeout_s).topics
+        except LogUnavailableError:
+            if timeout_s >= ANSWER_S and self._admin is asked:
+                # A client to whom a broker that just came back named no brokers never connects again (librdkafka issue
+                # 5301): a cluster that is there answers a new one.
+                self._admin = AdminClient(self._clients.admin())
+            raise
         self._health.note_answer()
         # A topic that is being made or deleted is listed with an error, or without partitions.
         self._known = {

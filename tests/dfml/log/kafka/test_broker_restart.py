@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from dfml.aside import call_aside
 from dfml.clock import wall_clock_ms
 from dfml.errors import LogError, LogUnavailableError
 from dfml.log import Commit, TopicConfig, open_log
-from dfml.log.kafka import KafkaLog, transactions
+from dfml.log.kafka import KafkaLog, catalogue, transactions
 from dfml.log.kafka.client import Clients, Health
 from dfml.log.kafka.transactions import Encoding, Transactions
 from dfml.record import Append, TopicName, TopicPartition
@@ -53,6 +54,19 @@ def test_offsets_are_told_again_when_the_broker_is_back(broker: Broker, open_on:
     broker.stop()
     broker.start()
     assert log.end([PLACE]) == ends
+
+
+def test_a_client_that_has_lost_its_brokers_for_good_is_replaced(
+    open_on: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_on("identity")
+    monkeypatch.setattr(catalogue, "ANSWER_S", 0.2)
+    lost = AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    monkeypatch.setattr(log._catalogue, "_admin", lost)
+    with pytest.raises(LogUnavailableError):
+        log._catalogue._look(0.2)
+    monkeypatch.setattr(catalogue, "ANSWER_S", 10.0)
+    assert TOPIC in log.topics()
 
 
 def test_a_unit_whose_positions_a_broker_does_not_take_is_refused_and_may_be_sent_again(
