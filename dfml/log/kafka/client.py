@@ -57,10 +57,13 @@ class Health:
     ----------
     address
         What the cluster is called in lines of log: one when no broker answers any more, one when they do again.
+    on_down
+        Called whenever a client finds that no broker answers any more.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, on_down: Callable[[], None]) -> None:
         self._address = address
+        self._on_down = on_down
         self._guard = threading.Lock()
         self._reason = ""
         self._code: int | None = None
@@ -72,8 +75,11 @@ class Health:
             all_down = error.code() == KafkaError._ALL_BROKERS_DOWN
             if not all_down or not self._reason:
                 self._reason, self._code = _ASIDE.sub("", error.str()), error.code()
-            tell = all_down and self._answered and not self._down
+            went_down = all_down and self._answered
+            tell = went_down and not self._down
             self._down |= tell
+        if went_down:
+            self._on_down()
         if tell:
             logger.error("%s does not answer: %s; what is under way waits until it does", self._address, self._reason)
 

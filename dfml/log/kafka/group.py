@@ -24,6 +24,7 @@ from dfml.errors import FencedError, LogError, LogUnavailableError
 from dfml.log.base import Membership
 from dfml.log.kafka.client import Clients, client_logger
 from dfml.log.kafka.errors import FENCED, REFUSED, UNKNOWN, translate
+from dfml.log.kafka.lost import is_lost
 from dfml.record import TopicName, TopicPartition
 
 ENTER_S = 2.0
@@ -75,6 +76,7 @@ class KafkaMembership(Membership):
         self._coming: set[int] = set()
         self._fenced = ""
         self._closed = False
+        self._asked = threading.Lock()
         self._thread = threading.get_ident()
         self._session_timeout_s = session_timeout_ms / 1000
         self._served_s = time.monotonic()
@@ -189,10 +191,17 @@ class KafkaMembership(Membership):
 
     def close(self) -> None:
         """Release the consumer, which leaves the group without committing anything."""
-        if not self._closed:
-            self._closed = True
-            self._owned.clear()
-            self._consumer.close()
+        with self._asked:
+            if not self._closed:
+                self._closed = True
+                self._owned.clear()
+                self._consumer.close()
+
+    def end_if_lost(self) -> None:
+        """Be thrown out when the client has lost its brokers for good: the group does without it. From any thread."""
+        with self._asked:
+            if not self._closed and not self._fenced and is_lost(self._consumer):
+                self._fenced = "has lost its brokers"
 
     # -- positions ----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from dfml.log.kafka.catalogue import ANSWER_S, LOOK_AGAIN_S, Catalogue
 from dfml.log.kafka.client import Clients, Health, client_logger
 from dfml.log.kafka.errors import REFUSED, configured, translated
 from dfml.log.kafka.group import EVENTS_AT_ONCE, Handover, KafkaMembership, may_not_commit
+from dfml.log.kafka.lost import LookAfter, is_lost
 from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.reader import KafkaReader
 from dfml.log.kafka.sender import Sender
@@ -76,7 +77,8 @@ class KafkaLog(Log):
         self._coordination = coordination
         self._closed = False
         self._guard = threading.Lock()
-        self._health = Health(f"kafka://{options.brokers}")
+        look_after = LookAfter(self.topics, self._replace_lost, lambda: self._closed)
+        self._health = Health(f"kafka://{options.brokers}", look_after.note_down)
         self._clients = Clients(options, self._health, coordination)
         with configured():
             self._catalogue = Catalogue(self._clients, options, self._health)
@@ -322,6 +324,19 @@ class KafkaLog(Log):
     def _lose(self, membership: KafkaMembership) -> None:
         if isinstance(self._sender, TransactionalSender):
             self._sender.give_up(membership.group, ())
+
+    def _replace_lost(self) -> None:
+        """Replace the clients that have lost their brokers for good."""
+        for membership in list(self._memberships.values()):
+            membership.end_if_lost()
+        for reader in list(self._readers):
+            reader.replace_lost()
+        if isinstance(self._sender, Sender):
+            self._sender.note_if_lost()
+        lost = [group for group, asker in list(self._askers.items()) if is_lost(asker)]
+        with self._guard:
+            for group in lost:
+                self._askers.pop(group, None)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

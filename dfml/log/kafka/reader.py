@@ -16,6 +16,7 @@ from dfml.log.base import Reader
 from dfml.log.kafka.catalogue import Catalogue
 from dfml.log.kafka.client import Properties, client_logger
 from dfml.log.kafka.errors import UNKNOWN, translate, translated
+from dfml.log.kafka.lost import is_lost
 from dfml.record import Headers, Record, TopicName, TopicPartition
 
 PARTITIONS_PER_CONSUMER = 500
@@ -51,6 +52,7 @@ class KafkaReader(Reader):
         self._keep_alive = keep_alive
         self._closed = False
         self._guard = threading.RLock()
+        self._asked = threading.Lock()
         self._consumers: list[Consumer] = []
         self._place_of: dict[TopicPartition, int] = {}
         self._load: list[int] = []
@@ -95,6 +97,17 @@ class KafkaReader(Reader):
             self._load.append(0)
             return len(self._load) - 1
         return number
+
+    def replace_lost(self) -> None:
+        """Replace consumers that have lost their brokers for good; it may be called on any thread."""
+        with self._asked:
+            lost = [] if self._closed else [number for number, each in enumerate(self._consumers) if is_lost(each)]
+            with self._guard:
+                for number in lost:
+                    places = [place for place, other in self._place_of.items() if other == number]
+                    new = Consumer(self._properties, logger=client_logger)
+                    new.incremental_assign([KafkaPlace(*place, self._next[place]) for place in places])
+                    self._consumers[number], self._first = new, []
 
     def _leave(self, places: Iterable[TopicPartition]) -> None:
         chosen: dict[int, list[KafkaPlace]] = {}
@@ -191,7 +204,7 @@ class KafkaReader(Reader):
 
     def close(self) -> None:
         """Close the consumers; the reader cannot be used afterwards."""
-        with self._guard:
+        with self._asked, self._guard:
             if not self._closed:
                 self._closed = True
                 for consumer in self._consumers:

@@ -16,6 +16,7 @@ from dfml.errors import LogError, LogUnavailableError, RecordTooLargeError
 from dfml.log.base import Commit, Settled
 from dfml.log.kafka.client import Clients, client_logger
 from dfml.log.kafka.errors import not_taken
+from dfml.log.kafka.lost import is_lost
 from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.transactions import Encoding
 from dfml.record import Append, TopicName, TopicPartition
@@ -68,7 +69,9 @@ class Sender:
         max_record_bytes: int,
         narrow: Callable[[], Collection[TopicName]],
     ) -> None:
+        self._clients = clients
         self._producer = Producer(clients.producer(), logger=client_logger)
+        self._is_lost = False
         self._encoding = encoding
         self._positions = positions
         self._max_record_bytes = max_record_bytes
@@ -116,6 +119,8 @@ class Sender:
 
     def pump(self) -> None:
         """Take delivery reports, settle what they complete, and commit positions that are due."""
+        if self._is_lost:
+            self._begin_anew()
         if self._units:
             self._producer.poll(0)
             self._settle()
@@ -147,6 +152,17 @@ class Sender:
                 unit.settled((), unit.error or LogUnavailableError(f"sent behind what failed: {self._refusing}"))
         if not units:
             self._refusing = None
+
+    def note_if_lost(self) -> None:
+        """Have the producer replaced when it has lost its brokers for good; it may be called on any thread."""
+        self._is_lost = is_lost(self._producer)
+
+    def _begin_anew(self) -> None:
+        """Refuse what is on its way, so that it is sent again, by a new producer."""
+        self._is_lost = False
+        self.close()
+        self._settle()
+        self._producer = Producer(self._clients.producer(), logger=client_logger)
 
     def close(self) -> None:
         """Give up what is not delivered."""

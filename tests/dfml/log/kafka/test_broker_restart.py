@@ -1,17 +1,19 @@
 """What a broker that was away and is back answers: its clients go on as soon as it does."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from dfml.aside import call_aside
 from dfml.clock import wall_clock_ms
-from dfml.errors import LogError, LogUnavailableError
+from dfml.errors import FencedError, LogError, LogUnavailableError
 from dfml.log import Commit, TopicConfig, open_log
-from dfml.log.kafka import KafkaLog, catalogue, transactions
+from dfml.log.kafka import KafkaLog, catalogue, lost, transactions
 from dfml.log.kafka.client import Clients, Health
 from dfml.log.kafka.transactions import Encoding, Transactions
 from dfml.record import Append, TopicName, TopicPartition
@@ -56,17 +58,58 @@ def test_offsets_are_told_again_when_the_broker_is_back(broker: Broker, open_on:
     assert log.end([PLACE]) == ends
 
 
-def test_a_client_that_has_lost_its_brokers_for_good_is_replaced(
+NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
+"""What a client knows of its cluster that has lost its brokers for good (librdkafka issue 5301)."""
+
+
+def test_who_asks_about_topics_is_replaced_when_it_has_lost_its_brokers_for_good(
     open_on: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = open_on("identity")
     monkeypatch.setattr(catalogue, "ANSWER_S", 0.2)
-    lost = AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
-    monkeypatch.setattr(log._catalogue, "_admin", lost)
+    monkeypatch.setattr(log._catalogue, "_admin", AdminClient(NOWHERE))
     with pytest.raises(LogUnavailableError):
         log._catalogue._look(0.2)
     monkeypatch.setattr(catalogue, "ANSWER_S", 10.0)
     assert TOPIC in log.topics()
+
+
+def test_who_reads_writes_or_is_a_member_is_replaced_when_it_has_lost_its_brokers_for_good(
+    open_on: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost, "PROBE_S", 1.0)
+    log, told = open_on("identity"), list[LogError | None]()
+
+    def send() -> None:
+        log.send([RECORD], [], lambda _records, error: told.append(error))
+
+    send()
+    log.flush(20.0)
+    membership, reader = log.join("g", 1), log.reader()
+    reader.assign({PLACE: 0})
+    reader._consumers[0] = Consumer({**NOWHERE, "group.id": "g"})
+    membership._consumer = Consumer({**NOWHERE, "group.id": "g"})
+    log._sender._producer = Producer(NOWHERE)
+    send()
+    log._replace_lost()
+    log.pump()
+    send()
+    log.flush(20.0)
+    assert [type(error) for error in told] == [type(None), LogUnavailableError, type(None)]
+    assert [record.value for record in take(reader, 2)] == [b"v", b"v"]
+    with pytest.raises(FencedError, match="has lost its brokers"):
+        membership.poll()
+
+
+def test_clients_are_looked_after_once_the_cluster_answers_again() -> None:
+    answers, looked = iter([LogUnavailableError("away"), None]), threading.Event()
+
+    def ask() -> None:
+        if (error := next(answers)) is not None:
+            raise error
+
+    lost.LookAfter(ask, looked.set, lambda: False).note_down()
+    assert looked.wait(10)
 
 
 def test_a_unit_whose_positions_a_broker_does_not_take_is_refused_and_may_be_sent_again(
@@ -104,7 +147,7 @@ def test_a_commit_that_a_broker_does_not_answer_is_waited_for_because_it_may_be_
         call_aside(lambda: (time.sleep(2.0), broker.resume()))
         return b""
 
-    clients = Clients(KafkaOptions(broker.servers), Health(""), "t")
+    clients = Clients(KafkaOptions(broker.servers), Health("", lambda: None), "t")
     unit = Transactions(clients, Encoding(wall_clock_ms, lambda _topic: False), goes_away, f"t-{uuid4().hex[:8]}")
     unit.start()
     monkeypatch.setattr(transactions, "TIMEOUT_S", 1.0)

@@ -26,7 +26,7 @@ def test_a_cluster_that_does_not_answer_is_told_by_the_error_alone(
 
 def test_a_cluster_that_goes_and_comes_back_is_told_in_two_lines(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "dfml")
-    health = Health("kafka://127.0.0.1:1")
+    health = Health("kafka://127.0.0.1:1", lambda: None)
     health.note_answer()
     for _ in range(3):
         health.note(KafkaError(KafkaError._TRANSPORT, REFUSED))

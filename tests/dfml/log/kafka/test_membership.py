@@ -54,7 +54,10 @@ def join(kafka_address: str) -> Iterator[Callable[..., KafkaMembership]]:
         def enter(
             prepare: Callable = done, release: Callable = nothing, lost: Callable = nobody, timeout_ms: int = 6_000
         ) -> KafkaMembership:
-            clients, handover = Clients(options, Health(""), group), Handover(prepare, nothing, release, lost)
+            clients, handover = (
+                Clients(options, Health("", lambda: None), group),
+                Handover(prepare, nothing, release, lost),
+            )
             members.append(KafkaMembership(clients, group, TopicName(f"{group}.4"), timeout_ms, handover))
             return members[-1]
 

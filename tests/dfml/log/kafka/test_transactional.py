@@ -77,7 +77,7 @@ def test_who_takes_its_own_numbers_over_again_writes_on(log: KafkaLog) -> None:
 
 def test_who_was_fenced_does_not_end_what_the_next_owner_of_its_number_writes(kafka_address: str) -> None:
     options, scope = KafkaOptions(kafka_address.removeprefix("kafka://")), f"t-{uuid4().hex[:8]}"
-    clients, encoding = Clients(options, Health(""), scope), Encoding(wall_clock_ms, lambda _topic: False)
+    clients, encoding = Clients(options, Health("", lambda: None), scope), Encoding(wall_clock_ms, lambda _topic: False)
     with KafkaLog(options, coordination=scope, delivery="transactional") as log:
         log.create_topics([TopicConfig(TOPIC)])
         member = log.join("g", 1)
