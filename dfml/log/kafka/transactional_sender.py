@@ -3,6 +3,7 @@
 While one transaction is written (3 ms and more) the next units gather, so the busier the loop the larger they are.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -17,6 +18,8 @@ from dfml.log.kafka.positions import PendingPositions
 from dfml.log.kafka.sender import check_sizes
 from dfml.log.kafka.transactions import Transactions
 from dfml.record import Append
+
+logger = logging.getLogger(__name__)
 
 RECORDS_AT_ONCE = 5_000
 """A transaction takes no further unit from there on: who reads it waits for its end."""
@@ -190,6 +193,9 @@ class TransactionalSender:
         except LogError as error:
             self._leave_fenced()
             return error
+        except Exception as error:  # noqa: BLE001 - without this thread nothing would be written any more
+            logger.exception("a transaction could not be written; its units are sent again")
+            return LogUnavailableError(f"write a unit: {error}")
         return None
 
     def _leave_fenced(self) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
@@ -170,7 +171,8 @@ class Transactions:
                 producer.abort_transaction(TIMEOUT_S)
             except KafkaException:
                 self._producer = None
-        producer.poll(0)
+        with suppress(KafkaException):  # that of a producer which cannot go on, and says so again
+            producer.poll(0)
         for each, n_bytes in errors:
             if each.code() != KafkaError._PURGE_QUEUE:
                 return not_taken(each, n_bytes, "write a unit (right: Write)")

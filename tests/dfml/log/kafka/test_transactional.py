@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from dfml.clock import wall_clock_ms
-from dfml.errors import FencedError, LogError
+from dfml.errors import FencedError, LogError, UnknownTopicError
 from dfml.log import Commit, TopicConfig, open_log
 from dfml.log.kafka import KafkaLog
 from dfml.log.kafka.client import Clients, Health
@@ -95,3 +96,20 @@ def test_who_was_fenced_does_not_end_what_the_next_owner_of_its_number_writes(ka
         send()
         assert told == [type(None), FencedError, type(None)]
         assert len(next_owner.write([RECORD], [])) == 1
+
+
+class FencedProducer(Producer):
+    """One that says at every look that it was fenced, as those do that were."""
+
+    def poll(self, timeout: float = -1) -> int:
+        raise KafkaException(KafkaError(KafkaError._FENCED, "fenced", True))
+
+
+def test_a_producer_that_cannot_go_on_ends_its_unit_and_not_the_thread_that_writes(kafka_address: str) -> None:
+    options, scope = KafkaOptions(kafka_address.removeprefix("kafka://")), f"t-{uuid4().hex[:8]}"
+    clients, encoding = Clients(options, Health("", lambda: None), scope), Encoding(wall_clock_ms, lambda _topic: False)
+    writing = Transactions(clients, encoding, lambda _commit: b"", f"{scope}.g.0")
+    writing._producer = FencedProducer(clients.transactional(f"{scope}.g.0", 10_000))
+    writing._producer.init_transactions(10)
+    with pytest.raises(UnknownTopicError):
+        writing.write([Append(TopicName(f"none-{scope}"), 0, b"k", b"v")], [])
