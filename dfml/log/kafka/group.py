@@ -37,6 +37,8 @@ ABANDON_S = 1.0
 """How long who begins anew waits for the member that it was to be gone: some hundredths where a broker answers."""
 KEEP_S = 1.0
 """A member that is busy is not silent for longer: well within the session's time-out."""
+SESSIONS_OUTSIDE = 3
+"""A member that is in no group for as many sessions does not come back by itself: joining takes one at worst."""
 EVENTS_AT_ONCE = 10
 _MAGIC = b"CGMDv2:"
 
@@ -79,7 +81,7 @@ class KafkaMembership(Membership):
         self._asked = threading.Lock()
         self._thread = threading.get_ident()
         self._session_timeout_s = session_timeout_ms / 1000
-        self._served_s = time.monotonic()
+        self._served_s = self._in_group_s = time.monotonic()
         self._is_in = False
         self._refused: KafkaError | None = None
         self.commit_failed = False
@@ -101,6 +103,7 @@ class KafkaMembership(Membership):
     def _learn_generation(self) -> None:
         found = _generation_of(self._consumer.consumer_group_metadata())
         if found > 0:
+            self._in_group_s = time.monotonic()
             self._joined_generation = self._joined_generation or found
             self._generation = max(self._generation, found)
 
@@ -139,6 +142,9 @@ class KafkaMembership(Membership):
         self._serve(0)
         self._check_alive()
         self._learn_generation()
+        if time.monotonic() - self._in_group_s > SESSIONS_OUTSIDE * self._session_timeout_s:
+            self._fenced = "is in no group"
+            self._check_alive()
         if self._coming:
             self._take_up()
         return frozenset(self._owned)

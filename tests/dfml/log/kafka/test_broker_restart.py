@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from dfml.aside import call_aside
 from dfml.clock import wall_clock_ms
 from dfml.errors import FencedError, LogError, LogUnavailableError
 from dfml.log import Commit, TopicConfig, open_log
-from dfml.log.kafka import KafkaLog, catalogue, lost, transactions
+from dfml.log.kafka import KafkaLog, catalogue, group, lost, transactions
 from dfml.log.kafka.client import Clients, Health
 from dfml.log.kafka.transactions import Encoding, Transactions
 from dfml.record import Append, TopicName, TopicPartition
@@ -99,6 +100,23 @@ def test_who_reads_writes_or_is_a_member_is_replaced_when_it_has_lost_its_broker
     assert [record.value for record in take(reader, 2)] == [b"v", b"v"]
     with pytest.raises(FencedError, match="has lost its brokers"):
         membership.poll()
+
+
+def test_a_member_that_is_in_no_group_for_long_is_to_join_again(
+    open_on: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "SESSIONS_OUTSIDE", 0.1)
+    membership = open_on("identity").join("g", 1)
+    until(membership.poll)
+    membership._consumer = Consumer({**NOWHERE, "group.id": "g"})
+
+    def is_fenced() -> bool:
+        with suppress(FencedError):
+            membership.poll()
+            return False
+        return True
+
+    until(is_fenced)
 
 
 def test_clients_are_looked_after_once_the_cluster_answers_again() -> None:
