@@ -7,6 +7,7 @@ comes after all.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 import orjson
 
@@ -26,6 +27,13 @@ GIVEN_UP = {ending.value: ending for ending in (Ending.CLOSED, Ending.IMPOSSIBLE
 """The reasons of drops that say of their rule that it will not fire for the request."""
 
 
+class GivenUp(NamedTuple):
+    """How a rule ended that dropped what it held for a request, and what it lacked."""
+
+    ending: Ending
+    lacking: tuple[str, ...]
+
+
 class Sent:
     """What an earlier owner of a partition number has written: results, errors and drops, each with its parents."""
 
@@ -34,7 +42,7 @@ class Sent:
     def __init__(self) -> None:
         self._parents: dict[tuple[TopicName, Identity], set[bytes]] = {}
         self._failed: set[tuple[str, int, str]] = set()
-        self._given_up: dict[Identity, Ending] = {}
+        self._given_up: dict[Identity, GivenUp] = {}
 
     def __bool__(self) -> bool:
         return bool(self._parents)
@@ -50,23 +58,30 @@ class Sent:
         if record.header(ERROR_KIND) is not None:
             self._failed.add((own.pipeline, own.version, own.request))
         elif record.topic.endswith(FATES):
-            ending = _given_up_as(record.value)
-            if ending is not None:
-                self._given_up[own] = ending
+            given_up = _given_up_as(record.value)
+            if given_up is not None:
+                # What came later was dropped in the same words, but lacked nothing.
+                self._given_up.setdefault(own, given_up)
 
     def update(self, other: "Sent") -> None:
         """Take note of everything that another one knows."""
         for result, parents in other._parents.items():
             self._parents.setdefault(result, set()).update(parents)
         self._failed |= other._failed
-        self._given_up |= other._given_up
+        self._given_up = other._given_up | self._given_up
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._parents.clear()
+        self._failed.clear()
+        self._given_up.clear()
 
     def parents(self, topic: TopicName, own: Identity) -> Collection[bytes] | None:
         """Return the parents of the records of this topic and identity, as their header spells them, if any."""
         return self._parents.get((topic, own))
 
-    def given_up(self, own: Identity) -> Ending | None:
-        """Return how a rule ended that dropped what it held for a request, or None where it did not."""
+    def given_up(self, own: Identity) -> GivenUp | None:
+        """Return how a rule was given up for a request, or None where it was not."""
         return self._given_up.get(own)
 
     def has_failed(self, pipeline: str, version: int, request: str) -> bool:
@@ -74,14 +89,18 @@ class Sent:
         return (pipeline, version, request) in self._failed
 
 
-def _given_up_as(fate: bytes) -> Ending | None:
+def _given_up_as(fate: bytes) -> GivenUp | None:
     """Return how the rule ended that wrote this fate, or None; what is no fate of ours says nothing."""
     try:
         told = orjson.loads(fate)
     except orjson.JSONDecodeError:
         return None
-    reason = told.get("reason") if isinstance(told, dict) else None
-    return GIVEN_UP.get(reason) if isinstance(reason, str) else None
+    match told:
+        case {"reason": str(reason), **rest} if reason in GIVEN_UP:
+            missing = rest.get("missing")
+            return GivenUp(GIVEN_UP[reason], tuple(map(str, missing)) if isinstance(missing, list) else ())
+        case _:
+            return None
 
 
 def already_written(

@@ -17,7 +17,7 @@ from dfml_engine.flow import SUPERSEDED, Arrival, Ended, Ending, FiredShort, Flo
 from dfml_engine.flows import Flows, UnderWay
 from dfml_engine.held import HeldOffsets
 from dfml_engine.payloads import FILTERED, join_payload, lacking, late_fate, undecodable
-from dfml_engine.recovery import Sent
+from dfml_engine.recovery import GivenUp, Sent
 from dfml_engine.topology import OUTPUT, Feed, FiringRule, Topology
 from dfml_engine.windows import Windows
 from dfml_engine.writing import Failure, Writer
@@ -135,8 +135,7 @@ class Task:
         if self.already and (parents := self._sent(flow, rule, visit)) is not None:
             self._pass_over(flow, feed, visit, arrival, parents)
             return
-        ended = flow.ended.get(key)
-        if ended is not None:
+        if (ended := flow.ended.get(key)) is not None:
             self._drop(flow.topology, arrival.record, rule, *late_fate(rule, feed.slot, arrival, ended))
             return
         source = rule.slots[feed.slot]
@@ -158,10 +157,10 @@ class Task:
         fired = FiredShort() if rule.fires_short else Ending.FIRED
         return fired if (rule.sink, self._identity(flow, rule, visit)) in self.already else Ending.IMPOSSIBLE
 
-    def _given_up_before(self, flow: Flow, gathering: Gathering) -> Ending | None:
+    def _given_up_before(self, flow: Flow, rule: FiringRule) -> GivenUp | None:
         """Return how an earlier owner gave the rule up: what comes now, in whatever order, must not fire it."""
         before = bool(self.already) and not flow.topology.cyclic
-        return self.already.given_up(self._identity(flow, gathering.rule, 0)) if before else None
+        return self.already.given_up(self._identity(flow, rule, 0)) if before else None
 
     def _pass_over(self, flow: Flow, feed: Feed, visit: int, arrival: Arrival, parents: Collection[bytes]) -> None:
         """Take a record for a rule that had fired or failed before: it was used then, or it comes too late."""
@@ -230,10 +229,13 @@ class Task:
             self._drop(flow.topology, arrival.record, rule, FiredShort().late_reason(rule, slot))
             self._end_if_resolved(flow, gathering)
             return
-        self._note_arrival(flow, gathering, slot, arrival.record.timestamp_ms)
         gathering.arrivals[slot] = arrival
         self.hold(arrival.record)
-        self._decide(flow, gathering)
+        if before := self._given_up_before(flow, rule):
+            self._give_up(flow, gathering, before.ending, before.lacking)
+        else:
+            self._note_arrival(flow, gathering, slot, arrival.record.timestamp_ms)
+            self._decide(flow, gathering)
 
     def _lose(
         self, flow: Flow, rule: FiringRule, visit: int, slot: int, causes: Sequence[Record], missing: Sequence[str]
@@ -258,15 +260,14 @@ class Task:
 
     def _decide(self, flow: Flow, gathering: Gathering, *, closed: bool = False) -> None:
         match decide(gathering.rule, gathering.arrived, gathering.never, closed=closed):
-            case Decision.FIRE if before := self._given_up_before(flow, gathering):
-                self._give_up(flow, gathering, before)
             case Decision.FIRE:
                 gathering.fired = True
                 self._fire(flow, gathering.rule, gathering.visit, gathering.data(), gathering.used())
                 self._drop_unused(flow, gathering)
                 self._end_if_resolved(flow, gathering)
             case Decision.DROP:
-                self._give_up(flow, gathering, Ending.CLOSED if closed else Ending.IMPOSSIBLE)
+                ending = Ending.CLOSED if closed else Ending.IMPOSSIBLE
+                self._give_up(flow, gathering, ending, gathering.lacking())
             case Decision.WAIT:
                 pass
 
@@ -299,13 +300,14 @@ class Task:
             if id(arrival) not in used:
                 self._drop(flow.topology, arrival.record, gathering.rule, SUPERSEDED)
 
-    def _give_up(self, flow: Flow, gathering: Gathering, ending: Ending) -> None:
-        rule, arrivals, lacking = gathering.rule, list(gathering.arrivals.values()), gathering.lacking()
-        for arrival in arrivals:
-            self._drop(flow.topology, arrival.record, rule, ending.value, lacking)
+    def _give_up(self, flow: Flow, gathering: Gathering, ending: Ending, lacking: Sequence[str]) -> None:
+        rule, arrivals = gathering.rule, gathering.arrivals
+        for slot, arrival in arrivals.items():
+            others = [name for name in lacking if name != rule.slots[slot].name]
+            self._drop(flow.topology, arrival.record, rule, ending.value, others)
         flow.lacks = flow.lacks or list(lacking)
         self._end(flow, gathering, ending)
-        causes = [*(arrival.record for arrival in arrivals), *gathering.causes]
+        causes = [*(arrival.record for arrival in arrivals.values()), *gathering.causes]
         # In a cyclic pipeline another visit may still bring the output.
         if rule.step == OUTPUT and rule.sink_port == "outputs" and not flow.topology.cyclic:
             self._tell_caller(flow, rule, ending, causes)

@@ -124,6 +124,7 @@ class EngineWorker:
         self._retiring: list[tuple[int, tuple[bytes, bytes]]] = []
         self._tasks: dict[int, Task] = {}
         self._already: dict[int, Sent] = {}
+        self._already_until_ms: dict[int, int] = {}
         self._external: dict[tuple[TopicName, str], list[Topology]] = {}
         self._loops: set[tuple[bytes, bytes]] = set()
         self._mirrors: frozenset[TopicName] = frozenset()
@@ -214,21 +215,31 @@ class EngineWorker:
         """Learn what was sent on already: for the records that will be read again, and without those that are late."""
         taken_over = {place.partition for place in starts} - self._already.keys()
         found = already_written(log, starts, self.sinks)
-        fired = written_since(log, self._lasting_sinks, taken_over, self._clock() - FLOW_AGE_MS)
-        for number in found.keys() | fired.keys():
+        now_ms = self._clock()
+        lasting = written_since(log, self._lasting_sinks, taken_over, now_ms - FLOW_AGE_MS)
+        windows = (rule.window_ms for topology in self._topologies.values() for rule in topology.rules)
+        until_ms = now_ms + FLOW_AGE_MS + max(windows, default=0)
+        for number in found.keys() | lasting.keys():
             sent = self._already.setdefault(number, Sent())
-            for each in (found, fired):
+            for each in (found, lasting):
                 sent.update(each.get(number, Sent()))
+            self._already_until_ms[number] = until_ms
 
     def _lasting_sinks(self) -> frozenset[TopicName]:
         """Return where what was written counts after its parents are no longer read.
 
-        These are the errors, what fired short of a record that is still to come, and of rules that could do so but
-        were given up, because a trigger did not come, the fates.
+        These are the errors, what fired short of a record that is still to come, and the fates, which tell of the
+        rules that were given up, and why.
         """
-        short = [rule for topology in self._topologies.values() for rule in topology.rules if rule.fires_short]
-        fates = {self._topics.fates} if any(rule.triggers for rule in short) else set()
-        return frozenset({rule.sink for rule in short} | fates | {self._topics.errors})
+        rules = [rule for topology in self._topologies.values() for rule in topology.rules]
+        fates = {self._topics.fates} if any(len(rule.slots) > 1 for rule in rules) else set()
+        return frozenset({rule.sink for rule in rules if rule.fires_short} | fates | {self._topics.errors})
+
+    def _forget_what_was_written(self, now_ms: int) -> None:
+        """Forget what earlier owners wrote once every request is too old of which they knew."""
+        for number in [number for number, until_ms in self._already_until_ms.items() if until_ms < now_ms]:
+            del self._already_until_ms[number]
+            self._already[number].clear()
 
     def release(self, partitions: Collection[int]) -> None:
         """Forget the tasks of these partition numbers; their next owner makes them anew from the log."""
@@ -237,6 +248,7 @@ class EngineWorker:
             if task is not None:
                 task.leave()
             self._already.pop(number, None)
+            self._already_until_ms.pop(number, None)
         self._rereading.forget(partitions)
         self._unclaimed = [record for record in self._unclaimed if record.partition not in partitions]
 
@@ -314,6 +326,7 @@ class EngineWorker:
         outcome = Outcome(self.group, instead=self._writer.undeliverable)
         for task in self._tasks.values():
             task.close_windows(now_ms)
+        self._forget_what_was_written(now_ms)
         self._retry_unclaimed(now_ms)
         self._retire(now_ms)
         self._collect(outcome)

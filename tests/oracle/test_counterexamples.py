@@ -156,3 +156,15 @@ def test_after_a_restart_a_rule_that_was_given_up_does_not_fire_with_what_comes_
     waits = {"name": "mix1", **inputs, "triggers": ["mix0"], "joinWindowMs": 1_000}
     moves = [Move(fault="stall"), Move(n_records=2, fault="crash after")]
     assert compare(case({"name": "mix0"}, waits, moves=moves), ground) == []
+
+
+def test_after_a_restart_a_copy_of_what_was_given_up_lacks_what_was_lacking_then(ground: Ground):
+    waits = {"name": "mix2", "inputs": ["p.inputs", "mix0", "mix1"], "joinWindowMs": 1_000}
+    copied_then_given_up = [
+        Move(),
+        Move(pick=1, fault="duplicate"),
+        Move(n_records=2, fault="stall"),
+        Move(n_records=2, fault="crash after"),
+    ]
+    two = case({"name": "mix0"}, {"name": "mix1"}, waits, tensors="X", moves=copied_then_given_up)
+    assert compare(two, ground) == []
