@@ -78,12 +78,16 @@ class Control:
         """
         self._check_partitions()
         compacted = (self._topics.specs, self._topics.status, self._topics.owners)
-        self._log.create_topics([TopicConfig(name, 1, cleanup=Cleanup.COMPACT) for name in compacted])
-        self._log.create_topics([TopicConfig(self._topics.workers, self._partitions)])
-        self._make_data_topics((self._topics.errors, self._topics.fates))
+        self._log.create_topics(
+            [
+                *(TopicConfig(name, 1, cleanup=Cleanup.COMPACT) for name in compacted),
+                TopicConfig(self._topics.workers, self._partitions),
+                *self._data_topics((self._topics.errors, self._topics.fates)),
+            ]
+        )
 
-    def _make_data_topics(self, names: Iterable[TopicName]) -> None:
-        self._log.create_topics([TopicConfig(name, self._partitions, self._retention_ms) for name in names])
+    def _data_topics(self, names: Iterable[TopicName]) -> list[TopicConfig]:
+        return [TopicConfig(name, self._partitions, self._retention_ms) for name in names]
 
     def _check_partitions(self) -> None:
         counts = {name: config.partitions for name, config in self._log.topics().items()}
@@ -161,7 +165,7 @@ class Control:
                     names += [self._topics.model_inputs(resource.name), self._topics.model_outputs(resource.name)]
                 case _:
                     pass
-        self._make_data_topics(dict.fromkeys(names))
+        self._log.create_topics(self._data_topics(dict.fromkeys(names)))
 
     def unload(self, kind: str, name: str) -> None:
         """Unload every version of a resource; requests under way finish.

@@ -6,12 +6,15 @@ from contextlib import suppress
 from dfml.errors import PayloadError
 from dfml.inference.codec import Message, read_message
 from dfml.inference.oip_pb2 import InferRequest, InferResponse
+from dfml.inference.passing import pass_whole
 from dfml.inference.project import Part, Wanted, merge, merge_response, want_all
 from dfml.record import Record
 from dfml_engine.flow import Arrival, Ended, Flow
 from dfml_engine.topology import FiringRule, Source
 from dfml_engine.writing import Failure
 
+KINDS = {"inputs": InferRequest, "outputs": InferResponse}
+"""What the records of a port's topics hold."""
 FILTERED = "filtered"
 """The fate of a record that lacks what a rule wants of it."""
 
@@ -25,10 +28,7 @@ def parse(arrival: Arrival, source: Source) -> Message:
         If its value is no Open Inference message.
     """
     if arrival.message is None:
-        value = arrival.record.value
-        arrival.message = (
-            read_message(InferRequest, value) if source.port == "inputs" else read_message(InferResponse, value)
-        )
+        arrival.message = read_message(KINDS[source.port], arrival.record.value)
     return arrival.message
 
 
@@ -66,6 +66,8 @@ def join_payload(flow: Flow, rule: FiringRule, data: Sequence[tuple[int, Arrival
     PayloadError
         If the value of an arrival is no Open Inference message, or the tensors cannot be joined.
     """
+    if len(data) == 1 and (value := _pass_whole(flow, rule, *data[0])) is not None:
+        return value
     parts: list[Part] = []
     if rule.pieces:
         parts = _in_order_of_the_spec(rule, dict(data))
@@ -79,6 +81,17 @@ def join_payload(flow: Flow, rule: FiringRule, data: Sequence[tuple[int, Arrival
         return merge(parts, model_name=rule.step or flow.topology.pipeline, request_id=request).SerializeToString()
     name = flow.topology.pipeline
     return merge_response(parts, model_name=name, request_id=request, allow_duplicates=True).SerializeToString()
+
+
+def _pass_whole(flow: Flow, rule: FiringRule, slot: int, arrival: Arrival) -> bytes | None:
+    """Return what the rule writes where it takes all of one record as it is and no parser is needed, else None."""
+    source = rule.sources[slot]
+    if source.wanted or source.renames or rule.pieces:
+        return None
+    kind, to_kind = KINDS[source.port], KINDS[rule.sink_port]
+    name = rule.step if rule.sink_port == "inputs" and rule.step else flow.topology.pipeline
+    request = flow.request.decode(errors="replace").encode()
+    return pass_whole(arrival.record.value, kind, to_kind, name.encode(), request)
 
 
 def undecodable(record: Record, rule: FiringRule, error: PayloadError) -> Failure:
