@@ -264,6 +264,19 @@ async def test_an_unknown_request_is_404(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, error(answer)) == (404, "pipeline 'echo' has had no request 'nobody'")
 
 
+async def test_a_request_that_the_log_cannot_be_asked_for_is_503(
+    client: httpx.AsyncClient, gateway: EchoGateway
+) -> None:
+    async def away(*_: str) -> Answer:
+        msg = "kafka://b:9092 does not answer"
+        raise LogUnavailableError(msg)
+
+    gateway.lookup = away
+    answer = await client.get("/v2/pipelines/echo/requests/r1")
+    assert (answer.status_code, error(answer)) == (503, "kafka://b:9092 does not answer")
+    assert int(answer.headers["retry-after"]) > 0
+
+
 async def test_a_pipeline_without_output_is_called_asynchronously_only(client: httpx.AsyncClient) -> None:
     answer = await infer(client, "/v2/pipelines/mute/infer")
     assert (answer.status_code, "Prefer: respond-async" in error(answer)) == (400, True)
