@@ -86,10 +86,10 @@ def _drops(told: Evaluation, written: Written) -> Iterator[str]:
                     yield f"{key[0]}, dropped by {key[1]}, lacked {sorted(lacking)}, expected {sorted(missing)}"
     for key, drops in written.drops.items():
         for reason, _, _ in drops:
-            # A record that is both data and trigger of a rule may be used as one and too many as the other.
-            made = [name for name, parents in told.parents.items() if key[0] in parents and name[1:4] == key[1]]
-            too_many = reason == "superseded" and made
+            # A record may be used by a rule and be too many for it too: as trigger beside data, as a copy from a loop.
+            made = any(key[0] in parents and name[1:4] == key[1] for name, parents in told.parents.items())
             failed = any(key[0] in parents and name[1:4] == key[1] for name, parents in told.errors.items())
+            too_many = reason == "superseded" and (made or failed)
             copied = written.copies[key[0]] > 1
             echo = reason == "answered already" or (
                 copied and (reason in ECHOES or (failed and reason == AFTER_FAILURE))

@@ -143,6 +143,15 @@ def test_a_copy_of_what_a_rule_failed_on_is_dropped(ground: Ground):
     assert compare(case({"name": "mix1"}, reader=reader, moves=[Move(fault="duplicate")]), ground) == []
 
 
+def test_a_copy_from_a_loop_of_what_a_rule_failed_on_is_superseded(ground: Ground):
+    twice = {"externalInputs": ["p.inputs", "p.step.again9.inputs"]}
+    reader = {"input": twice, "steps": [{"name": "mix1"}]}
+    output = {"steps": ["again9.outputs.DONE"]}
+    copied = [Move(), Move(fault="duplicate")]
+    drawn = case(LOOP, reader=reader, output=output, moves=copied, allowCycles=True, maxStepRevisits=0)
+    assert compare(drawn, ground) == []
+
+
 def test_after_a_restart_a_request_that_can_have_no_output_is_not_told_so_again(ground: Ground):
     lacks = {"name": "mix1", "inputs": ["mix0", "p.inputs.Y"], "joinWindowMs": 4_000}
     moves = [Move(), Move(fault="crash after")]
