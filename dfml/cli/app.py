@@ -29,7 +29,11 @@ class Verbs(TyperGroup):
             complain(str(error))
             raise typer.Exit(BAD_USAGE if isinstance(error, BadInputError) else FAILED) from error
         except Exception as error:
-            if ctx.params.get("debug") or isinstance(error, (typer.Exit, typer.Abort)) or is_usage_error(error):
+            if (
+                ctx.params.get("debug")
+                or isinstance(error, (typer.Exit, typer.Abort, BrokenPipeError))
+                or is_usage_error(error)
+            ):
                 raise
             if isinstance(error, ModuleNotFoundError):
                 complain(f"this verb needs {error.name}, which comes with the extra: pip install 'dfml[analysis]'")

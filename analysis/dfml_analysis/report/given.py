@@ -10,6 +10,7 @@ from dfml.drawing.axis import spell_number, ticks
 from dfml.drawing.svg import FONT, clean, colour, element, number, text, text_width, theme_css
 from dfml_analysis.basis import most_telling, parent_columns
 from dfml_analysis.columns import Kind
+from dfml_analysis.few_rows import MAX_ROWS
 from dfml_analysis.overlap import estimate_overlap
 from dfml_analysis.variables import Floats, Scale, Variable
 from dfml_analysis.windows import Windows
@@ -66,12 +67,13 @@ def given_svg(windows: Windows, name: str, kind: Kind) -> Given | None:
 
 
 def alike_weights(windows: Windows, name: str) -> Floats | None:
-    """Return what each request counts so that both windows were fed alike; None for a root, which nothing feeds.
+    """Return what each request counts so that both windows were fed alike.
 
     Overlap weights (Li, Morgan, Zalewski 2018): a request counts as much as its like is probable in the other one.
+    None for a root, which nothing feeds, and where a window has too few requests to tell what is alike.
     """
     parents = windows.parents(name)
-    if not parents:
+    if not parents or min(windows.n_rows) < MAX_ROWS:
         return None
     rows = np.ones(windows.window.size, dtype=bool)
     parents = most_telling(parents, rows, (windows.window,))

@@ -30,7 +30,7 @@ from dfml_analysis.mechanisms import moved
 from dfml_analysis.rendering import SHOW_ME, TONES, answers
 from dfml_analysis.report.charts import distribution_svgs
 from dfml_analysis.report.given import alike_weights, given_svg
-from dfml_analysis.report.picture import localisation_svg, suspect_tone
+from dfml_analysis.report.picture import localisation_svg, near_suspects, suspect_tone
 from dfml_analysis.report.timeline import timeline_svg
 from dfml_analysis.report.words import (
     KINDS,
@@ -143,6 +143,7 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
     data = orjson.dumps(localisation.to_json(detail=True)).decode().replace("<", "\\u003c")
     localisation = localisation.for_readers()
     typed = _typed(localisation, windows)
+    drawn, n_nodes_left_out = (None, 0) if graph is None else near_suspects(localisation, graph)
     return _template().render(
         css=theme_css(":root"),
         title=heading.title or f"{named}what changed {localisation.target or 'between the windows'}?",
@@ -152,7 +153,8 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
         headline=spell_headline(localisation),
         sentence=localisation.sentence if localisation.suspects and not only_ranks(localisation) else "",
         tiles=_tiles(localisation, windows),
-        graph_svg=localisation_svg(localisation, graph) if graph is not None else "",
+        graph_svg=localisation_svg(localisation, drawn) if drawn is not None else "",
+        n_nodes_left_out=n_nodes_left_out,
         suspects=_suspects(localisation, windows, typed),
         n_suspects_left_out=max(0, len(localisation.suspects) - SHOWN_SUSPECTS),
         target=localisation.target,

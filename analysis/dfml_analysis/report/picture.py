@@ -1,6 +1,7 @@
 """The graph of a localisation: every node in the colour of its evidence, and the way from suspects to the target."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import networkx as nx
 
@@ -16,6 +17,9 @@ from dfml_analysis.verdict import ALPHA, Verdict
 from dfml_analysis.wording import spell_p
 
 Edge = tuple[str, str]
+_Graph = TypeVar("_Graph", PipelineGraph, nx.DiGraph)
+WHOLE_NODES = 24
+"""A causal graph of more nodes is drawn around its suspects: the whole would be wider than any screen."""
 
 
 def localisation_svg(localisation: Localisation, graph: "PipelineGraph | nx.DiGraph") -> str:
@@ -37,6 +41,25 @@ def localisation_svg(localisation: Localisation, graph: "PipelineGraph | nx.DiGr
     nodes = [Node(str(name), str(name), mark=marks.get(str(name), Mark())) for name in graph.nodes]
     arrows = [Arrow(str(a), str(b), tone=tones.get((str(a), str(b)), Tone.PLAIN)) for a, b in graph.edges]
     return graph_svg(nodes, arrows, title="causal graph")
+
+
+def near_suspects(localisation: Localisation, graph: _Graph) -> tuple[_Graph, int]:
+    """Return what of a large causal graph shows the fault, and how many nodes are left out.
+
+    It shows the ways from the suspects to the target, and their parents. A pipeline, a graph of up to ``WHOLE_NODES``
+    nodes and one without suspects are returned whole.
+    """
+    if isinstance(graph, PipelineGraph):
+        return graph, 0
+    suspects = {suspect.variable for suspect in localisation.suspects if suspect.variable in graph}
+    if len(graph) <= WHOLE_NODES or not suspects:
+        return graph, 0
+    goal = {localisation.target} & set(graph)
+    before_goal = goal.union(*(nx.ancestors(graph, name) for name in goal))
+    after_suspects = suspects.union(*(nx.descendants(graph, name) for name in suspects))
+    on_the_way = suspects | goal | (before_goal & after_suspects)
+    shown = graph.subgraph(on_the_way.union(*(graph.predecessors(name) for name in on_the_way)))
+    return shown, len(graph) - len(shown)
 
 
 def suspect_tone(localisation: Localisation, suspect: Suspect) -> Tone:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as KafkaPlace
@@ -15,8 +15,16 @@ from dfml.log.kafka.errors import LOGIN, LOOK_AT_LOGIN, UNKNOWN, translate, tran
 from dfml.record import Position, TopicName, TopicPartition
 from dfml.settings.kafka import KafkaOptions
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 ANSWER_S = 10.0
 """How long a question may take: less than a caller's usual deadline."""
+HANG_S = ANSWER_S + 2.0
+"""How long an answer is waited for: librdkafka does not always keep its time-out where a broker went away meanwhile."""
+OFFSETS_S = 4.0
+"""How long offsets are waited for, which take milliseconds: whoever asks one that came back in time goes on within a
+session's time-out."""
 CONNECT_S = 5.0
 """How long a cluster may take to answer first; who can wait longer tries again."""
 CONNECT_LOOK_S = 0.5
@@ -110,7 +118,7 @@ class Catalogue:
         if not gone:
             return
         for name, future in self._admin.delete_topics(gone, operation_timeout=ANSWER_S).items():
-            _result(future.result, f"delete topic {name!r} (right: Delete)", KafkaError.UNKNOWN_TOPIC_OR_PART)
+            self._result(future, f"delete topic {name!r} (right: Delete)", KafkaError.UNKNOWN_TOPIC_OR_PART)
         for name in gone:
             self._configs.pop(name, None)
         self._wait(lambda: not set(gone) & self._look().keys(), f"topics {gone} to be gone")
@@ -140,7 +148,7 @@ class Catalogue:
         """Return why a topic is not listed: of one that the user may not see, only who asks by name is told."""
         asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S)[topic]
         try:
-            _result(asked.result, f"use topic {topic!r} (right: Describe, Read or Write)", *UNKNOWN)
+            self._result(asked, f"use topic {topic!r} (right: Describe, Read or Write)", *UNKNOWN)
         except LogError as error:
             return error
         return UnknownTopicError(f"topic {topic!r} does not exist; create it first")
@@ -169,6 +177,25 @@ class Catalogue:
         }
         return self._known
 
+    def _result(self, future: "Future[_T]", doing: str, *expected: int) -> _T | None:
+        """Return what a future brings; None for an error that is no surprise."""
+        asked = self._admin
+        try:
+            return future.result(HANG_S)
+        except TimeoutError:
+            raise self._hung(asked, doing, HANG_S) from None
+        except KafkaException as error:
+            found: KafkaError = error.args[0]
+            if found.code() in expected:
+                return None
+            raise translate(found, doing) from error
+
+    def _hung(self, asked: AdminClient, doing: str, after_s: float) -> LogUnavailableError:
+        """Ask by a new client from now on, and return what is told of the one that does not answer."""
+        if self._admin is asked:
+            self._admin = AdminClient(self._clients.admin())
+        return LogUnavailableError(f"{doing}: {self._place} did not answer within {after_s:g} s")
+
     def _is_new(self, config: TopicConfig, known: Mapping[TopicName, int]) -> bool:
         if config.partitions < 1:
             msg = f"topic {config.name!r}: got {config.partitions} partitions, expected at least 1"
@@ -189,7 +216,7 @@ class Catalogue:
         ]
         for name, future in self._admin.create_topics(asked, operation_timeout=ANSWER_S).items():
             doing = f"create topic {name!r} with {self._options.replication} replicas (right: Create)"
-            _result(future.result, doing, KafkaError.TOPIC_ALREADY_EXISTS)
+            self._result(future, doing, KafkaError.TOPIC_ALREADY_EXISTS)
         wanted = {config.name for config in configs}
         self._wait(lambda: wanted <= self._look().keys(), f"topics {sorted(wanted)} to be made")
         # Listed is not led: only a partition that says where it ends can be written and read.
@@ -216,7 +243,7 @@ class Catalogue:
         for resource, future in self._admin.describe_configs(asked, request_timeout=ANSWER_S).items():
             name = TopicName(resource.name)
             doing = f"ask how topic {name!r} is kept (right: DescribeConfigs)"
-            found = _result(future.result, doing, KafkaError.UNKNOWN_TOPIC_OR_PART)
+            found = self._result(future, doing, KafkaError.UNKNOWN_TOPIC_OR_PART)
             if found is not None:
                 values = {key: entry.value for key, entry in found.items()}
                 self._configs[name] = _config_of(name, known[name], values)
@@ -278,17 +305,21 @@ class Catalogue:
 
     def _ask_offsets(self, asked: Mapping[KafkaPlace, OffsetSpec], found: _Offsets) -> dict[KafkaPlace, LogError]:
         """Ask once; return those that have no answer yet: a partition that was just made has no leader for a moment."""
-        futures = self._admin.list_offsets(
-            dict(asked), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_S
+        admin, until_s = self._admin, time.monotonic() + OFFSETS_S
+        futures = admin.list_offsets(
+            dict(asked), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=OFFSETS_S
         )
         left: dict[KafkaPlace, LogError] = {}
         for each, future in futures.items():
             place = TopicPartition(TopicName(each.topic), each.partition)
+            doing = f"ask for an offset of {place} (right: Describe)"
             try:
-                found[place] = int(future.result().offset)
+                found[place] = int(future.result(max(until_s - time.monotonic(), 0)).offset)
                 self._health.note_answer()
+            except TimeoutError:
+                left[each] = self._hung(admin, doing, OFFSETS_S)
             except KafkaException as error:
-                failure = translate(error.args[0], f"ask for an offset of {place} (right: Describe)")
+                failure = translate(error.args[0], doing)
                 if not isinstance(failure, LogUnavailableError):
                     raise failure from error
                 left[each] = failure
@@ -320,17 +351,6 @@ def _subscription_of(metadata: bytes) -> list[TopicName]:
         found.append(TopicName(metadata[at + 2 : end].decode()))
         at = end
     return found
-
-
-def _result(result: Callable[[], _T], doing: str, *expected: int) -> _T | None:
-    """Return what a future brings; None for an error that is no surprise."""
-    try:
-        return result()
-    except KafkaException as error:
-        found: KafkaError = error.args[0]
-        if found.code() in expected:
-            return None
-        raise translate(found, doing) from error
 
 
 def _config_of(name: TopicName, n_partitions: int, values: Mapping[str, str]) -> TopicConfig:

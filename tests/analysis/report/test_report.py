@@ -90,6 +90,29 @@ def test_a_fault_is_named_in_the_headline_and_marked_in_the_graph(tmp_path: Path
     assert ">target</text>" in text
 
 
+def test_of_a_large_graph_the_way_from_the_suspects_to_the_target_is_drawn(tmp_path: Path) -> None:
+    aside = {f"aside{number}": ["x"] for number in range(30)}
+    rng = np.random.default_rng(3)
+    before, after = (
+        made.assign(**{name: rng.normal(0, 1, len(made)) for name in aside})
+        for made in (table(1), table(2, moved_by=2.0))
+    )
+    found = localise(read_graph(CHAIN | aside), before, after, "z")
+    path = write_report(tmp_path / "r.html", found, graph=read_graph(CHAIN | aside), reference=before, current=after)
+    text = path.read_text(encoding="utf-8")
+    picture = text[text.index('<section id="graph">') :].partition("</section>")[0]
+    assert all(f">{name}</text>" in picture for name in CHAIN)
+    assert ">aside" not in picture
+    assert "Not drawn: 30 other nodes" in picture
+
+
+def test_one_request_is_drawn_as_the_value_it_has(tmp_path: Path) -> None:
+    reference, current = table(1), pd.DataFrame({"x": [0.0], "y": [40.0], "z": [40.0]})
+    page, found, _ = report(tmp_path, current, reference)
+    assert found.suspects[0].variable == "y"
+    assert "Share of the requests" in page.texts
+
+
 def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path) -> None:
     page, _, text = report(tmp_path, table(2, moved_by=2.0))
     assert page.open == []

@@ -3,7 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -173,3 +175,20 @@ def test_a_commit_that_a_broker_does_not_answer_is_waited_for_because_it_may_be_
     reader = log.reader()
     reader.assign({PLACE: position.offset})
     assert [record.offset for record in take(reader, 1)] == [position.offset]
+
+
+def test_offsets_that_a_client_never_answers_are_asked_for_by_another(
+    open_on: Callable[[Delivery], KafkaLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients, ask = [], AdminClient.list_offsets
+
+    def never_at_first(client: AdminClient, places: dict[Any, Any], **options: Any) -> dict[Any, Any]:
+        clients.append(client)
+        return {each: Future() for each in places} if len(clients) == 1 else ask(client, places, **options)
+
+    log = open_on("identity")
+    monkeypatch.setattr(AdminClient, "list_offsets", never_at_first)
+    monkeypatch.setattr(catalogue, "OFFSETS_S", 0.5)
+    assert PLACE in log.end([PLACE])
+    first, second = clients
+    assert first is not second
