@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -32,6 +33,8 @@ GC_ALLOCATIONS = 50_000
 _logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 """What a shell expects of a process that ended by SIGINT."""
+LEAVE_S = 10.0
+"""How long a process may take beyond what it may drain: a log's client library may never return from a call."""
 
 
 def up(
@@ -177,6 +180,7 @@ async def _serve(
             typer.echo(f"ready {stack.url}" if stack.parts.gateway else f"ready {part} {stack.url}")
             await stop.wait()
             _say(settings, "stopping: finishing what is under way; once more leaves at once")
+            _leave_after(settings.drain_timeout_ms / 1000 + LEAVE_S)
         finally:
             await stack.stop()
 
@@ -214,6 +218,20 @@ def _stop_or_leave(stop: asyncio.Event) -> None:
         # The log holds what was accepted: leaving now loses nothing, and the tap ends with its parent.
         os._exit(INTERRUPTED)
     stop.set()
+
+
+def _leave_after(seconds: float) -> None:
+    """End the process when it has not ended by itself within so many seconds."""
+
+    def leave() -> None:
+        _logger.error(
+            "not stopped after %g s: a thread does not end; leaving, the log holds what was accepted", seconds
+        )
+        os._exit(1)
+
+    watching = threading.Timer(seconds, leave)
+    watching.daemon = True
+    watching.start()
 
 
 def _announcement(stack: "Stack") -> RunningStack:

@@ -4,13 +4,16 @@ A fetch names every partition of its consumer, so a record's delay grows with th
 at 4,000): beyond some hundreds another consumer is begun.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaPlace
 
+from dfml.aside import call_aside
 from dfml.errors import LogError
 from dfml.log.base import Reader
 from dfml.log.kafka.catalogue import Catalogue
@@ -19,10 +22,16 @@ from dfml.log.kafka.errors import UNKNOWN, translate, translated
 from dfml.log.kafka.lost import is_lost
 from dfml.record import Headers, Record, TopicName, TopicPartition
 
+logger = logging.getLogger(__name__)
+
 PARTITIONS_PER_CONSUMER = 500
 WAIT_S = 0.05
 """How long a waiting poll stays in one consumer before it looks whether the reader was closed."""
 LOOK_S = 0.001
+STILL_S = 5.0
+"""A consumer that brings nothing so long is asked about: behind an outage some never fetch again, and say nothing."""
+CONFIRM_S = 1.0
+"""How long a record that is there may be on its way."""
 MAX_OFFSET = 2**63
 """Beyond all offsets: nothing of a topic partition that is not assigned is wanted."""
 _PASSING = frozenset(
@@ -56,6 +65,8 @@ class KafkaReader(Reader):
         self._consumers: list[Consumer] = []
         self._place_of: dict[TopicPartition, int] = {}
         self._load: list[int] = []
+        self._heard_s: list[float] = []
+        self._asking: set[int] = set()
         # Looked up with plain tuples, which equal a TopicPartition and take a fifth of the time to make.
         self._next: dict[tuple[TopicName, int], int] = {}
         self._turn = 0
@@ -95,6 +106,7 @@ class KafkaReader(Reader):
         if number is None or self._load[number] >= PARTITIONS_PER_CONSUMER:
             self._consumers.append(Consumer(self._properties, logger=client_logger))
             self._load.append(0)
+            self._heard_s.append(time.monotonic())
             return len(self._load) - 1
         return number
 
@@ -104,10 +116,37 @@ class KafkaReader(Reader):
             lost = [] if self._closed else [number for number, each in enumerate(self._consumers) if is_lost(each)]
             with self._guard:
                 for number in lost:
-                    places = [place for place, other in self._place_of.items() if other == number]
-                    new = Consumer(self._properties, logger=client_logger)
-                    new.incremental_assign([KafkaPlace(*place, self._next[place]) for place in places])
-                    self._consumers[number], self._first = new, []
+                    self._replace(number)
+
+    def _replace(self, number: int) -> None:
+        """Read on from the same positions by a new consumer."""
+        new = Consumer(self._properties, logger=client_logger)
+        new.incremental_assign([KafkaPlace(*place, offset) for place, offset in self._positions_of(number).items()])
+        self._consumers[number], self._first = new, []
+        self._heard_s[number] = time.monotonic()
+
+    def _positions_of(self, number: int) -> dict[TopicPartition, int]:
+        return {place: self._next[place] for place, other in self._place_of.items() if other == number}
+
+    def _ask_about(self, number: int) -> None:
+        """Replace a consumer that does not bring what is there; called on a thread of its own."""
+        try:
+            with self._guard:
+                before = self._positions_of(number)
+            ends = self._catalogue.end(before)
+            if all(offset >= ends[place] for place, offset in before.items()):
+                return
+            time.sleep(CONFIRM_S)
+            with self._asked, self._guard:
+                if not self._closed and self._positions_of(number) == before:
+                    logger.warning("a consumer of Kafka has stopped to fetch; another takes its place")
+                    self._replace(number)
+        except LogError:
+            pass  # the cluster does not answer, or a topic is gone: it is asked again
+        finally:
+            with self._guard:
+                self._heard_s[number] = time.monotonic()
+                self._asking.discard(number)
 
     def _leave(self, places: Iterable[TopicPartition]) -> None:
         chosen: dict[int, list[KafkaPlace]] = {}
@@ -135,13 +174,20 @@ class KafkaReader(Reader):
         """Take what has been fetched, beginning with the consumer whose turn it is."""
         with self._guard:
             first, self._first = self._first, []
+            if first:
+                self._heard_s[0] = time.monotonic()
             records = self._records(first) if first else []
-            n_consumers = len(self._consumers)
+            n_consumers, now_s = len(self._consumers), time.monotonic()
             for step in range(n_consumers):
                 if len(records) >= max_records:
                     break
-                consumer = self._consumers[(self._turn + step) % n_consumers]
-                records += self._records(consumer.consume(max_records - len(records), 0))
+                number = (self._turn + step) % n_consumers
+                if messages := self._consumers[number].consume(max_records - len(records), 0):
+                    self._heard_s[number] = now_s
+                    records += self._records(messages)
+                elif now_s - self._heard_s[number] > STILL_S and number not in self._asking:
+                    self._asking.add(number)
+                    call_aside(partial(self._ask_about, number))
             self._turn += 1
         return records
 

@@ -76,6 +76,33 @@ def test_a_part_does_not_join_a_whole_stack(parts, start, tmp_path):
     assert "is held by process" in (tmp_path / "engine.err").read_text()
 
 
+A_THREAD_THAT_STAYS = """
+import asyncio, threading
+from dfml.cli import stack
+from dfml.cli.app import app
+from dfml_engine.stack import Stack
+
+async def stop(self, ended=Stack.stop):
+    await ended(self)
+    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+
+Stack.stop, stack.LEAVE_S = stop, 0.5
+app(["run", "engine", "--log", "sqlite:///stays.db"])
+"""
+
+
+def test_a_part_that_is_told_to_stop_ends_although_a_thread_does_not(tmp_path):
+    env = {**os.environ, "DFML_DRAIN_TIMEOUT_MS": "1000"}
+    command = [sys.executable, "-c", A_THREAD_THAT_STAYS]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, text=True, **pipes) as process:
+        process.stdout.readline()
+        process.terminate()
+        said = process.communicate(timeout=30)[1]
+    assert process.returncode == 1
+    assert "not stopped after 1.5 s: a thread does not end; leaving, the log holds what was accepted" in said
+
+
 def test_a_part_waits_for_a_log_that_is_not_there_yet_and_can_be_stopped_meanwhile(parts, tmp_path, eventually):
     process = parts("engine", "--log", "kafka://127.0.0.1:1")
     eventually(lambda: "waiting for the log: kafka://127.0.0.1:1" in (tmp_path / "engine.err").read_text())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import TopicPartition as KafkaPlace
 
 from dfml.log import TopicConfig
 from dfml.log.kafka import KafkaLog
@@ -81,3 +82,34 @@ def test_the_end_behind_a_transaction_is_seen_before_a_broker_answers_an_idle_fe
 
     idle_fetch_s = 0.5
     assert min(seconds_to_end(place) for place in places) < idle_fetch_s
+
+
+def test_a_consumer_that_has_stopped_to_fetch_is_replaced(
+    log: KafkaLog, places: list[TopicPartition], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kafka_reader, "STILL_S", 0.5)
+    monkeypatch.setattr(kafka_reader, "CONFIRM_S", 0.2)
+    reader = log.reader()
+    reader.assign({places[0]: 0})
+    put(log, places[0], b"before")
+    assert values(take(reader, 1)) == [b"before"]
+    [consumer] = reader._consumers
+    consumer.pause([KafkaPlace(places[0].topic, places[0].partition)])
+    put(log, places[0], b"after")
+    assert values(take(reader, 1)) == [b"after"]
+    assert "a consumer of Kafka has stopped to fetch; another takes its place" in caplog.messages
+
+
+def test_a_consumer_to_which_nothing_comes_is_left_alone(
+    log: KafkaLog, places: list[TopicPartition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_reader, "STILL_S", 0.1)
+    asked, ask = [], kafka_reader.KafkaReader._ask_about
+    monkeypatch.setattr(kafka_reader.KafkaReader, "_ask_about", lambda *given: asked.append(ask(*given)))
+    reader = log.reader()
+    reader.assign(dict.fromkeys(places, 0))
+    put(log, places[0], b"first")
+    assert values(take(reader, 1)) == [b"first"]
+    consumers = list(reader._consumers)
+    until(lambda: not reader.poll(1, 0.05) and len(asked) > 1)
+    assert reader._consumers == consumers
