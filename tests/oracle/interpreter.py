@@ -118,6 +118,7 @@ class Interpreter:
             passed = join.ended == "fired" and rule.join_of(slot) == "any" and any(s in join.arrived for s in parts)
             reasons = UNMET | {"superseded"} if join.ended == "failed" else {"superseded"} if passed else UNMET
             self.drop(name, rule.id, slot, reasons)
+            self.decide(rule, name.request, visit)
             return
         join.opened = stamp if join.opened == inf else join.opened
         join.arrived[slot] = name

@@ -177,3 +177,11 @@ def test_after_a_restart_a_copy_of_what_was_given_up_lacks_what_was_lacking_then
     ]
     two = case({"name": "mix0"}, {"name": "mix1"}, waits, tensors="X", moves=copied_then_given_up)
     assert compare(two, ground) == []
+
+
+def test_after_a_restart_what_was_given_up_is_lost_to_its_readers_as_soon_as_anything_comes_for_it(ground: Ground):
+    lacks = {"name": "mix1", "inputs": ["p.inputs.Y"], "triggers": ["p.inputs", "mix0"]}
+    either = {"inputs": ["mix0", "mix1.outputs"], "inputsJoinType": "outer", "tensorMap": {"mix1.outputs.A": "A1"}}
+    steps = [{"name": "mix0"}, lacks, {"name": "mix2", **either}, {"name": "mix3", "inputs": ["mix2"]}]
+    turned = [Move(pick=3), Move(pick=1, n_records=2), Move(3, 2, "handover"), Move(2, 2, "handover")]
+    assert compare(case(*steps, tensors="X", moves=turned), ground) == []
