@@ -42,14 +42,19 @@ class Windows:
 
     def due(self, now_ms: int) -> Iterator[tuple[Flow, Gathering]]:
         """Yield the windows that are over, the oldest first; each is watched no more."""
-        behind_ms = self._set_back.by(now_ms)
-        for _, gathering in self._open.values() if behind_ms else ():
-            gathering.close_ms -= behind_ms
-        if behind_ms:
-            self._heap = [(close_ms - behind_ms, number) for close_ms, number in self._heap]
+        if behind_ms := self._set_back.by(now_ms):
+            self._set_back_by(behind_ms, now_ms)
         while (close_ms := self.next_close_ms()) is not None and close_ms <= now_ms:
             _, number = heapq.heappop(self._heap)
             yield self._open.pop(number)
+
+    def _set_back_by(self, behind_ms: int, now_ms: int) -> None:
+        """Let those that were opened before the clock was set back close as much earlier; others have their time."""
+        for _, gathering in self._open.values():
+            if gathering.close_ms - gathering.rule.window_ms > now_ms:
+                gathering.close_ms -= behind_ms
+        self._heap = [(gathering.close_ms, number) for number, (_, gathering) in self._open.items()]
+        heapq.heapify(self._heap)
 
     def next_close_ms(self) -> int | None:
         """Return when the next open window closes."""

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from dfml_engine.windows import SLACK, Windows
 
 
-def gathering(close_ms: int) -> Any:
-    return SimpleNamespace(close_ms=close_ms, window=0)
+def gathering(close_ms: int, window_ms: int = 0) -> Any:
+    return SimpleNamespace(close_ms=close_ms, window=0, rule=SimpleNamespace(window_ms=window_ms))
 
 
-def opened(windows: Windows, close_ms: int) -> Any:
-    made = gathering(close_ms)
+def opened(windows: Windows, close_ms: int, window_ms: int = 0) -> Any:
+    made = gathering(close_ms, window_ms)
     windows.open(SimpleNamespace(), made)
     return made
 
@@ -49,3 +49,13 @@ def test_ended_windows_do_not_pile_up_until_they_would_have_closed() -> None:
     assert len(windows) == 1
     assert len(windows._heap) <= 2 + SLACK + 1
     assert due(windows, 60_000) == [stays.close_ms]
+
+
+def test_when_the_clock_was_set_back_only_windows_from_before_close_as_much_earlier() -> None:
+    windows = Windows()
+    opened(windows, 9_100, 100)
+    assert due(windows, 9_050) == []
+    opened(windows, 1_100, 100)
+    assert due(windows, 1_010) == []
+    assert due(windows, 1_060) == [1_060]
+    assert due(windows, 1_100) == [1_100]

@@ -42,6 +42,7 @@ class Batcher:
 
     def add(self, key: Hashable, record: Record, n_rows: int, batch: Batch, now_ms: int) -> Iterable[list[Record]]:
         """Take a record and yield the batches that are complete; none has more rows than the size if it can help it."""
+        self._note_set_back(now_ms)
         gathered = self._open.get(key)
         if gathered is not None and gathered.n_rows + n_rows > batch.size:
             yield self._open.pop(key).records
@@ -60,11 +61,14 @@ class Batcher:
 
     def due(self, now_ms: int) -> Iterable[list[Record]]:
         """Yield the batches whose window is over."""
+        self._note_set_back(now_ms)
+        for key in [key for key, gathered in self._open.items() if gathered.close_ms <= now_ms]:
+            yield self._open.pop(key).records
+
+    def _note_set_back(self, now_ms: int) -> None:
         behind_ms = self._set_back.by(now_ms)
         for gathered in self._open.values() if behind_ms else ():
             gathered.close_ms -= behind_ms
-        for key in [key for key, gathered in self._open.items() if gathered.close_ms <= now_ms]:
-            yield self._open.pop(key).records
 
     def forget(self, partitions: Collection[int]) -> None:
         """Drop the records of these partition numbers; those of one batch have the same."""

@@ -54,8 +54,9 @@ class OpenCalls:
         """Whether the calls together hold as many bytes as they may."""
         return self._is_full
 
-    def add(self, call: PooledCall) -> int:
-        """Take a call and return its number."""
+    def add(self, call: PooledCall, now_ms: int) -> int:
+        """Take a call, whose deadline is told by this present, and return its number."""
+        self._note_set_back(now_ms)
         number = next(self._numbers)
         self._calls[number] = call
         heapq.heappush(self._deadlines, (call.deadline_ms, number))
@@ -86,14 +87,16 @@ class OpenCalls:
 
     def due(self, now_ms: int) -> Iterator[tuple[int, PooledCall]]:
         """Yield the calls whose deadline is over, with their numbers."""
-        behind_ms = self._set_back.by(now_ms)
-        if behind_ms:
-            self._deadlines = [(deadline_ms - behind_ms, number) for deadline_ms, number in self._deadlines]
+        self._note_set_back(now_ms)
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             _, number = heapq.heappop(self._deadlines)
             call = self._calls.get(number)
             if call is not None:
                 yield number, call
+
+    def _note_set_back(self, now_ms: int) -> None:
+        if behind_ms := self._set_back.by(now_ms):
+            self._deadlines = [(deadline_ms - behind_ms, number) for deadline_ms, number in self._deadlines]
 
     def next_deadline_ms(self) -> int | None:
         """Return when the next call is due."""

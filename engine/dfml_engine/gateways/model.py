@@ -313,7 +313,7 @@ class ModelGateway:
 
     def _enqueue(self, target: Target, pool: CallPool, records: Sequence[Record], now_ms: int) -> None:
         call = PooledCall(records, pool, max(self._deadline(record, now_ms) for record in records))
-        number = self._calls.add(call)
+        number = self._calls.add(call, now_ms)
         for record in records:
             self._hold(record)
         pool.submit(lambda: self._run(number, call, target))
