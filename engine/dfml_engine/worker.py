@@ -217,9 +217,12 @@ class EngineWorker:
         found = already_written(log, starts, self.sinks)
         now_ms = self._clock()
         lasting = written_since(log, self._lasting_sinks, taken_over, now_ms - FLOW_AGE_MS)
+        numbers = found.keys() | lasting.keys()
+        if not numbers:
+            return
         windows = (rule.window_ms for topology in self._topologies.values() for rule in topology.rules)
         until_ms = now_ms + FLOW_AGE_MS + max(windows, default=0)
-        for number in found.keys() | lasting.keys():
+        for number in numbers:
             sent = self._already.setdefault(number, Sent())
             for each in (found, lasting):
                 sent.update(each.get(number, Sent()))

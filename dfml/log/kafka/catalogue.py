@@ -163,10 +163,8 @@ class Catalogue:
             with translated(f"list the topics of {self._place}"):
                 listed = asked.list_topics(timeout=timeout_s).topics
         except LogUnavailableError:
-            if timeout_s >= ANSWER_S and self._admin is asked:
-                # A client to whom a broker that just came back named no brokers never connects again (librdkafka issue
-                # 5301): a cluster that is there answers a new one.
-                self._admin = AdminClient(self._clients.admin())
+            if timeout_s >= ANSWER_S:
+                self._ask_by_another_than(asked)
             raise
         self._health.note_answer()
         # A topic that is being made or deleted is listed with an error, or without partitions.
@@ -192,9 +190,17 @@ class Catalogue:
 
     def _hung(self, asked: AdminClient, doing: str, after_s: float) -> LogUnavailableError:
         """Ask by a new client from now on, and return what is told of the one that does not answer."""
+        self._ask_by_another_than(asked)
+        return LogUnavailableError(f"{doing}: {self._place} did not answer within {after_s:g} s")
+
+    def _ask_by_another_than(self, asked: AdminClient) -> None:
+        """Replace a client that does not answer: a cluster that is there answers a new one.
+
+        One to whom a broker that just came back named no brokers never connects again (librdkafka issue 5301), and of
+        one that was asked while a broker went away the answer may never come.
+        """
         if self._admin is asked:
             self._admin = AdminClient(self._clients.admin())
-        return LogUnavailableError(f"{doing}: {self._place} did not answer within {after_s:g} s")
 
     def _is_new(self, config: TopicConfig, known: Mapping[TopicName, int]) -> bool:
         if config.partitions < 1:
