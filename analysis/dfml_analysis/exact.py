@@ -6,8 +6,9 @@ believed to go on holding: the chance that a row breaks it has the prior Beta(``
 thousand are already strong evidence for a number, as they are to a programmer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -52,6 +53,15 @@ class Rule:
     broken: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A kind of rule: its columns at chosen rows, and what they have to add up to, shape (n,)."""
+
+    name: str
+    columns: Callable[[np.ndarray], Floats]
+    target: Floats
+
+
 def find_rule(child: Variable, parents: Sequence[Variable], rows: np.ndarray, window: Floats) -> Rule | None:
     """Return the exact rule that the reference obeys without exception, or None.
 
@@ -66,10 +76,10 @@ def find_rule(child: Variable, parents: Sequence[Variable], rows: np.ndarray, wi
     y, reference = child.values[rows], window == 0
     if int(reference.sum()) < MIN_ROWS or not parents:
         return None
-    for form, columns, target in _forms(y, parents, rows):
-        broken = _broken_rows(columns, target, reference)
+    for form in _forms(y, parents, rows):
+        broken = _broken_rows(form, reference)
         if broken is not None:
-            return Rule(form, broken)
+            return Rule(form.name, broken)
     return _step_rule(child, parents, rows, reference) if child.scale is Scale.DISCRETE else None
 
 
@@ -95,7 +105,7 @@ def rule_evidence(rule: Rule, probability: Floats, window: Floats, scale: Scale)
     return Evidence("exact rule", log_p, n_broken / n_current, float(n_current))
 
 
-def _forms(y: Floats, parents: Sequence[Variable], rows: np.ndarray) -> Iterator[tuple[str, Floats, Floats]]:
+def _forms(y: Floats, parents: Sequence[Variable], rows: np.ndarray) -> Iterator[_Form]:
     numbers = [parent.values[rows] for parent in parents if parent.scale is Scale.NUMERIC]
     flags = [
         (parent.values[rows] == level).astype(np.float64)
@@ -103,44 +113,57 @@ def _forms(y: Floats, parents: Sequence[Variable], rows: np.ndarray) -> Iterator
         if parent.scale is Scale.DISCRETE
         for level in np.unique(parent.values[rows])[1:]
     ]
-    linear = [*flags, *(_scaled(column) for column in numbers)]
-    squares = [_scaled(column) ** 2 for column in numbers]
-    products = [left * right for left, right in combinations(linear, 2)] if len(linear) <= MAX_LINEAR else []
-    ones = np.ones(y.size)
-    yield "polynomial", np.column_stack([ones, *linear]), y
-    if len(linear) <= MAX_LINEAR:
-        yield "polynomial", np.column_stack([ones, *linear, *squares, *products]), y
+    scaled = [_scaled(column) for column in numbers]
+    yield _Form("polynomial", partial(_linear, [*flags, *scaled]), y)
+    if len(flags) + len(scaled) <= MAX_LINEAR:
+        yield _Form("polynomial", partial(_quadratic, flags, scaled), y)
     if numbers and (y > 0).all() and all((column > 0).all() for column in numbers):
-        yield "powers", np.column_stack([ones, *flags, *(np.log(column) for column in numbers)]), np.log(y)
+        yield _Form("powers", partial(_powers, flags, numbers), np.log(y))
 
 
-def _broken_rows(columns: Floats, target: Floats, reference: np.ndarray) -> np.ndarray | None:
-    n = int(reference.sum())
-    known = columns[reference]
-    spread = float(np.ptp(target[reference]))
-    if spread == 0.0 or _is_refuted(known, target[reference], spread):
+def _linear(columns: Sequence[Floats], rows: np.ndarray) -> Floats:
+    return np.column_stack([np.ones(rows.size), *(column[rows] for column in columns)])
+
+
+def _quadratic(flags: Sequence[Floats], numbers: Sequence[Floats], rows: np.ndarray) -> Floats:
+    linear = _linear([*flags, *numbers], rows)
+    squares = linear[:, 1 + len(flags) :] ** 2
+    return np.column_stack([linear, squares, *(left * right for left, right in combinations(linear.T[1:], 2))])
+
+
+def _powers(flags: Sequence[Floats], numbers: Sequence[Floats], rows: np.ndarray) -> Floats:
+    return np.column_stack([_linear(flags, rows), *(np.log(column[rows]) for column in numbers)])
+
+
+def _broken_rows(form: _Form, reference: np.ndarray) -> np.ndarray | None:
+    known = np.flatnonzero(reference)
+    target = form.target[known]
+    spread = float(np.ptp(target))
+    if spread == 0.0 or _is_refuted(form, known, spread):
         return None
-    left, singular, right = np.linalg.svd(known, full_matrices=False)
+    columns = form.columns(np.arange(reference.size))
+    left, singular, right = np.linalg.svd(columns[known], full_matrices=False)
     kept = singular > 1e-10 * singular[0]
-    if kept.sum() * ROWS_PER_COLUMN > n:
+    if kept.sum() * ROWS_PER_COLUMN > known.size:
         return None
-    coefficients = right[kept].T @ (left[:, kept].T @ target[reference] / singular[kept])
-    error = np.abs(target - columns @ coefficients)
+    coefficients = right[kept].T @ (left[:, kept].T @ target / singular[kept])
+    error = np.abs(form.target - columns @ coefficients)
     leverage = (left[:, kept] ** 2).sum(axis=1)
     left_out = error[reference] / np.maximum(1.0 - leverage, 1e-12)
     return None if left_out.max() > TOLERANCE * spread else np.asarray(error > 10 * TOLERANCE * spread)
 
 
-def _is_refuted(known: Floats, target: Floats, spread: float) -> bool:
-    """Return whether some of the rows already tell that no coefficients obey; never True where all rows obey.
+def _is_refuted(form: _Form, known: np.ndarray, spread: float) -> bool:
+    """Return whether some of the known rows already tell that no coefficients obey; never True where all rows obey.
 
     The rule's own coefficients leave at most ``TOLERANCE`` of each row, and least squares leave these rows no more.
     """
-    n_rows = REFUTING_ROWS * known.shape[1]
-    if n_rows >= len(known):
+    n_rows = REFUTING_ROWS * form.columns(known[:1]).shape[1]
+    if n_rows >= known.size:
         return False
-    few, wanted = known[:: len(known) // n_rows], target[:: len(known) // n_rows]
-    rest = wanted - few @ np.linalg.lstsq(few, wanted, rcond=None)[0]
+    few = known[:: known.size // n_rows]
+    columns, wanted = form.columns(few), form.target[few]
+    rest = wanted - columns @ np.linalg.lstsq(columns, wanted, rcond=None)[0]
     return bool(np.sqrt(rest @ rest) > REFUTED * TOLERANCE * spread * np.sqrt(wanted.size))
 
 
