@@ -74,12 +74,12 @@ class Rerun:
 
     def _players_above(self) -> dict[str, frozenset[str]]:
         """Return the players that each group's answers depend on, itself among them; by the group's first variable."""
-        graph = self.windows.graph
-        return {
-            names[0]: self.players
-            & {player_of(self.windows, up) for name in names for up in {name, *nx.ancestors(graph, name)}}
-            for _, names in self.groups
-        }
+        above: dict[str, frozenset[str]] = {}
+        for name in self.windows.variables:
+            parents = self.windows.graph.predecessors(name)
+            own = self.players & {player_of(self.windows, name)}
+            above[name] = own.union(*(above[parent] for parent in parents))
+        return {names[0]: frozenset().union(*(above[name] for name in names)) for _, names in self.groups}
 
     def run(self, exchanged: frozenset[str]) -> Outcome:
         """Return the target when the ``exchanged`` players have their current mechanism."""
