@@ -9,7 +9,7 @@ Numbers are clipped at ``CLIP_SD`` so that one wild row cannot own a fit.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 
@@ -59,12 +59,11 @@ def parent_columns(parents: Sequence[Variable], rows: Floats) -> Basis:
     """
     n = int(np.arange(parents[0].values.size)[rows].size) if parents else int(np.count_nonzero(rows))
     budget = min(max(n // ROWS_PER_COLUMN, MIN_COLUMNS), MAX_COLUMNS)
-    raw = [np.ones(n)]
-    for column in _dictionary(parents, rows):
-        if len(raw) > budget:
-            break
-        raw.append(column)
-    return Basis(orthonormal(np.array(raw).T), len(raw))
+    raw, n_raw = np.empty((budget + 1, n)), 1
+    raw[0] = 1.0
+    for n_raw, column in enumerate(islice(_dictionary(parents, rows), budget), start=2):
+        raw[n_raw - 1] = column
+    return Basis(orthonormal(raw[:n_raw].T), n_raw)
 
 
 def most_telling(parents: Sequence[Variable], rows: Floats, told: Sequence[Floats]) -> list[Variable]:

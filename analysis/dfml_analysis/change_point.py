@@ -89,7 +89,7 @@ class _Letters:
         inside = np.zeros(self.ranks.size, dtype=bool)
         inside[start:end] = True
         apart = np.where(inside, *(self.ranks[part].mean() if part.any() else 0.0 for part in (inside, ~inside)))
-        self.alike = float(inflation((self.ranks - apart)[:, None], np.zeros(self.ranks.size))[0])
+        self.alike = float(inflation((self.ranks - apart)[:, None])[0])
 
     def log_evidence(self, starts: np.ndarray, ends: np.ndarray) -> Floats:
         """Return the evidence for each stretch against none, shape (resolutions, stretches)."""

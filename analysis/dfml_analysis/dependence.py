@@ -56,18 +56,15 @@ def one_of_each_group(rows: np.ndarray, window: Floats, size: int) -> np.ndarray
     return kept
 
 
-def inflation(summands: Floats, window: Floats) -> Floats:
+def inflation(summands: Floats) -> Floats:
     """Return f, 1 or more, for each column of summands.
 
     Parameters
     ----------
     summands : array, shape (n, k)
-        In the order of time within each window.
-    window : array, shape (n,)
-        0 for the reference.
+        Of the reference's rows, in the order of time; by column, for speed.
     """
-    known = summands[window == 0]
-    return np.array([_inflation(column) for column in known.T]) if len(known) else np.ones(summands.shape[1])
+    return np.array([_inflation(column) for column in summands.T]) if len(summands) else np.ones(summands.shape[1])
 
 
 def _inflation(summands: Floats) -> float:

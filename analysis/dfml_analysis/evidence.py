@@ -95,7 +95,7 @@ def strongest(found: list[Evidence], first: float | None = None, n_first: int = 
     return replace(found[best], log_p=float(min(corrected[best], 0.0)))
 
 
-def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidence:
+def numeric_evidence(child: Floats, overlap: Overlap) -> Evidence:
     """Test a numeric child's mean, spread and shape given its parents.
 
     Parameters
@@ -104,8 +104,6 @@ def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidenc
         Finite numbers of both windows.
     overlap : Overlap
         Of the parents, for the same rows.
-    window : array, shape (n,)
-        0 reference, 1 current.
     """
     clipped = _winsorised(child)
     rest = overlap.net_of_parents(clipped[:, None])
@@ -122,9 +120,9 @@ def numeric_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidenc
     names = ("mean", "rank", "spread", "skew", "tails", "extremes", "extremes", *["slope"] * len(slope))
     found = _score_evidence(names, scores, overlap)
     if overlap.columns.shape[1] == 1:
-        found.append(_kolmogorov_smirnov(child, window, overlap))
+        found.append(_kolmogorov_smirnov(child, overlap))
     elif overlap.n_rows >= MIN_PATTERN_ROWS:
-        found.append(_pattern(residual, overlap, window))
+        found.append(_pattern(residual, overlap))
     return strongest(found, MEAN_SHARE)
 
 
@@ -149,7 +147,7 @@ def _of_unit_spread(residual: Floats, overlap: Overlap) -> Floats:
     return np.asarray(residual / np.sqrt(max(float(overlap.weight @ residual**2 / overlap.total), 1e-300)))
 
 
-def discrete_evidence(child: Floats, overlap: Overlap, window: Floats) -> Evidence:
+def discrete_evidence(child: Floats, overlap: Overlap) -> Evidence:
     """Test a discrete child's class probabilities given its parents; parameters as :func:`numeric_evidence`."""
     levels = np.unique(child)
     if levels.size < 2:
@@ -163,7 +161,7 @@ def discrete_evidence(child: Floats, overlap: Overlap, window: Floats) -> Eviden
     names = (*["classes"] * levels.size, *["slope"] * len(slope))
     found = _score_evidence(names, np.column_stack([scores, *slope]), overlap)
     if overlap.columns.shape[1] > 1 and overlap.n_rows >= MIN_PATTERN_ROWS:
-        found += [_pattern(net[:, index], overlap, window) for index in range(levels.size)]
+        found += [_pattern(net[:, index], overlap) for index in range(levels.size)]
     return strongest(found, CLASSES_SHARE, levels.size)
 
 
@@ -179,7 +177,8 @@ def _score_evidence(names: tuple[str, ...], scores: Floats, overlap: Overlap) ->
 
 
 def _tail(net: Floats, overlap: Overlap) -> tuple[Floats, Floats]:
-    alike = inflation(net * np.abs(overlap.surplus)[:, None], overlap.window)
+    n = overlap.n_reference
+    alike = inflation(net[:n] * overlap.probability[:n, None])
     return log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom(alike), alike)
 
 
@@ -207,16 +206,15 @@ def _centred(values: Floats, overlap: Overlap) -> Floats:
     return np.asarray(values - overlap.weight @ values / overlap.total)
 
 
-def _pattern(residual: Floats, overlap: Overlap, window: Floats) -> Evidence:
-    n_reference = int(residual.size - window.sum())
+def _pattern(residual: Floats, overlap: Overlap) -> Evidence:
+    n_reference = overlap.n_reference
     reference, current = slice(0, n_reference, 2), slice(n_reference + n_reference % 2, None, 2)
     fits = [_ridge_fit(overlap.columns[rows], residual[rows]) for rows in (current, reference)]
     difference = np.clip(overlap.columns @ (fits[0] - fits[1]), -CLIP_SD, CLIP_SD)
     products = residual * difference
-    summands = (products * np.abs(overlap.surplus))[1::2]
+    alike = inflation((products * overlap.probability)[1:n_reference:2, None])
     products[::2] = 0.0
     net = overlap.net_of_parents(products[:, None]) * (overlap.weight > 0)[:, None]
-    alike = inflation(summands[:, None], window[1::2])
     log_p, z = log_two_sided(overlap.probability, net, overlap.surplus, overlap.freedom(alike), alike)
     effect = float(np.sqrt(overlap.weight @ difference**2 / overlap.total))
     one_sided = float(log_p[0] - np.log(2.0)) if z[0] > 0 else 0.0
@@ -241,11 +239,11 @@ def _ridge_fit(columns: Floats, target: Floats) -> Floats:
     return np.asarray(np.linalg.solve(gram, columns.T @ target))
 
 
-def _kolmogorov_smirnov(child: Floats, window: Floats, overlap: Overlap) -> Evidence:
-    reference, current = child[window == 0], child[window == 1]
+def _kolmogorov_smirnov(child: Floats, overlap: Overlap) -> Evidence:
+    reference, current = np.split(child, [overlap.n_reference])
     method = "exact" if max(reference.size, current.size) <= MAX_EXACT_KS_ROWS else "asymp"
     result = ks_2samp(reference, current, method=method)
-    alike = float(inflation(_ranks(child)[:, None], window)[0])
+    alike = float(inflation(_ranks(child)[: reference.size, None])[0])
     n_pairs = reference.size * current.size / (reference.size + current.size)
     p = result.pvalue if alike == 1.0 else kstwobign.sf(result.statistic * np.sqrt(n_pairs / alike))
     effect = (current.mean() - reference.mean()) / max(child.std(), 1e-300)

@@ -195,7 +195,7 @@ def _conditional_test(child: Variable, parents: Sequence[Variable], rows: np.nda
         overlap = _overlap(parents, chosen, window)
     if not parents or overlap.is_enough(window[chosen]):
         test = numeric_evidence if child.scale is Scale.NUMERIC else discrete_evidence
-        found.append(_large_enough(child, test(child.values[chosen], overlap, window[chosen])))
+        found.append(_large_enough(child, test(child.values[chosen], overlap)))
     if not found:
         return replace(result, evidence=no_evidence(overlap.n_rows, "no overlap"))
     return replace(result, evidence=strongest(found), comparable=True)

@@ -57,9 +57,9 @@ class Overlap:
     inverse: Floats
 
     @property
-    def window(self) -> Floats:
-        """0 for rows of the reference, 1 for rows of the current window."""
-        return (self.surplus > 0).astype(np.float64)
+    def n_reference(self) -> int:
+        """Rows of the reference, which come first."""
+        return int(np.count_nonzero(self.surplus < 0))
 
     def freedom(self, inflation: Floats) -> Floats:
         """Return the degrees of freedom that estimating e left, of so many independent rows; a root's e is known."""
@@ -84,7 +84,8 @@ class Overlap:
         As they are where no row has a weight.
         """
         fit = self.inverse @ (self.columns.T @ (targets * self.weight[:, None]))
-        return np.asarray(targets - (fit.T @ self.columns.T).T)
+        explained = (fit.T @ self.columns.T).T
+        return np.subtract(targets, explained, out=explained)
 
 
 def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
@@ -104,9 +105,10 @@ def estimate_overlap(columns: Floats, window: Floats) -> Overlap:
         stride = window.size // WARM_ROWS
         found = _from_a_part(columns, window, coefficients, stride) if stride > 1 else None
         coefficients = _logistic(columns, window, coefficients) if found is None else found
-    e = _probability(columns, coefficients)
+    logit = _logit(columns, coefficients)
+    e = np.asarray(expit(logit))
     # One row at odds of a million to one would be a proof, if the odds of rows far out were known that well.
-    odds = np.log(e / (1.0 - e)) - np.log(share / (1.0 - share))
+    odds = logit - np.log(share / (1.0 - share))
     weight = np.where(np.abs(odds) < FARTHEST_LOGIT, e * (1.0 - e), 0.0)
     gram = _gram(columns, weight)
     # Windows that have no parents in common weigh nothing: then nothing is fitted, and nothing divided by 0.
@@ -119,7 +121,7 @@ def _from_a_part(columns: Floats, window: Floats, coefficients: Floats, stride: 
 
     The gradient of all rows is cheap, their curvature is not, and that of a part hardly differs.
     """
-    part = columns[::stride]
+    part = np.asfortranarray(columns[::stride])
     coefficients = _logistic(part, window[::stride], coefficients)
     penalty = _penalty(columns)
     e = _probability(part, coefficients)
@@ -155,7 +157,11 @@ def _logistic(columns: Floats, window: Floats, coefficients: Floats) -> Floats:
 
 
 def _probability(columns: Floats, coefficients: Floats) -> Floats:
-    return np.asarray(expit(np.clip(columns @ coefficients, -MAX_LOGIT, MAX_LOGIT)))
+    return np.asarray(expit(_logit(columns, coefficients)))
+
+
+def _logit(columns: Floats, coefficients: Floats) -> Floats:
+    return np.clip(columns @ coefficients, -MAX_LOGIT, MAX_LOGIT)
 
 
 def _gram(columns: Floats, weight: Floats) -> Floats:

@@ -49,7 +49,7 @@ def log_two_sided(
         log_p is 0 where all weights are 0.
     """
     spread = np.sqrt((probability * (1.0 - probability)) @ weights**2)
-    usable = spread > 1e-12 * max(float(np.abs(weights).max(initial=0.0)), 1e-300)
+    usable = spread > 1e-12 * max(float(weights.max(initial=0.0)), -float(weights.min(initial=0.0)), 1e-300)
     log_p, z = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
     if usable.any():
         z[usable] = (surplus @ weights)[usable] / spread[usable]
