@@ -113,7 +113,7 @@ def orthonormal(raw: Floats) -> Floats:
 
 
 def _dictionary(parents: Sequence[Variable], rows: Floats) -> Iterator[Floats]:
-    numbers: list[Floats] = []
+    measured: list[tuple[Floats, np.ndarray]] = []
     dummies: list[tuple[int, Floats]] = []
     for index, parent in enumerate(parents):
         values = parent.values[rows]
@@ -125,8 +125,11 @@ def _dictionary(parents: Sequence[Variable], rows: Floats) -> Iterator[Floats]:
             dummies.extend((index, column) for column in coded)
             yield from coded
         elif parent.scale is Scale.NUMERIC:
-            numbers.append(_standardised(values, absent))
-    yield from numbers
+            measured.append((values, absent))
+    numbers: list[Floats] = []
+    for values, absent in measured:
+        numbers.append(_standardised(values, absent))
+        yield numbers[-1]
     yield from (column**2 for column in numbers)
     yield from (left * right for left, right in combinations(numbers, 2))
     yield from (flag * column for _, flag in dummies for column in numbers)

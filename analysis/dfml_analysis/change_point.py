@@ -14,6 +14,7 @@ slow drift is placed where it parts the sequence best.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import gammaln, logsumexp
@@ -167,10 +168,16 @@ def _cumulated(codes: np.ndarray) -> np.ndarray:
     return hot.cumsum(axis=0)
 
 
+@lru_cache(maxsize=2 * len(QUANTILES))
+def _log_gamma(n: int, mass: float) -> Floats:
+    """Return the logarithms of gamma at 0 to ``n`` counts and the prior's mass; the same for every view of a window."""
+    return np.asarray(gammaln(np.arange(n + 1) + mass))
+
+
 def _log_odds(counts: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Floats:
     """Return the log evidence of two laws, one for the letters within a stretch and one for the others, against one."""
     n, n_cells = counts.shape[0] - 1, counts.shape[1]
-    in_cell, in_all = (gammaln(np.arange(n + 1) + mass) for mass in (JEFFREYS, n_cells * JEFFREYS))
+    in_cell, in_all = (_log_gamma(n, mass) for mass in (JEFFREYS, n_cells * JEFFREYS))
 
     def log_beta(found: np.ndarray) -> Floats:
         return np.asarray(in_cell[found].sum(axis=1) - in_all[found.sum(axis=1)])

@@ -37,7 +37,8 @@ def group_size(variable: Variable, parents: Sequence[Variable], window: Floats) 
     same = values[1:] == values[:-1]
     if not same.any():
         return 1
-    asked = np.array([np.nan_to_num(parent.values[rows], nan=np.inf) for parent in parents])
+    asked = np.array([parent.values for parent in parents])[:, rows]
+    asked[np.isnan(asked)] = np.inf
     apart = (asked[:, 1:] != asked[:, :-1]).any(axis=0)
     shared = float(same[apart].mean()) if apart.any() else 0.0
     if shared < MIN_SHARED:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dfml_analysis.columns import Kind
-from dfml_analysis.variables import Floats
+from dfml_analysis.variables import Floats, bare
 
 if TYPE_CHECKING:
     from dfml_analysis.localisation import Suspect
@@ -60,9 +60,8 @@ def guilty_pairs(
 
 
 def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    if len(frame) <= MAX_ROWS:
-        return frame
-    return frame.iloc[np.linspace(0, len(frame) - 1, MAX_ROWS).astype(int)]
+    found = bare(frame)
+    return found if len(found) <= MAX_ROWS else found.iloc[np.linspace(0, len(found) - 1, MAX_ROWS).astype(int)]
 
 
 def _other_roots(graph: nx.DiGraph, variable: str) -> list[str]:

@@ -97,7 +97,7 @@ def _means(variable: Variable, sides: Sequence[np.ndarray], weights: Floats) -> 
 
 
 def _is_plain(variable: Variable) -> bool:
-    return variable.scale in {Scale.NUMERIC, Scale.CONSTANT} and bool(variable.present.all())
+    return variable.scale in {Scale.NUMERIC, Scale.CONSTANT} and variable.is_complete
 
 
 def _is_linear(child: Variable, parents: Sequence[Variable], rows: np.ndarray) -> bool:
@@ -106,7 +106,7 @@ def _is_linear(child: Variable, parents: Sequence[Variable], rows: np.ndarray) -
     if len(parents) > MAX_PARENTS or n < MIN_ROWS_A_SLOPE * (len(parents) + 1):
         return False
     usable = all(
-        parent.present.all() and (parent.scale is not Scale.DISCRETE or np.unique(parent.values).size == 2)
+        parent.is_complete and (parent.scale is not Scale.DISCRETE or np.unique(parent.values).size == 2)
         for parent in parents
     )
     if not usable:

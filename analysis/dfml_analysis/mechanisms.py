@@ -230,7 +230,7 @@ def _patterns(parents: Sequence[Variable], rows: np.ndarray) -> Iterator[tuple[n
     """
     if not parents:
         return
-    if all(parent.present.all() for parent in parents):
+    if all(parent.is_complete for parent in parents):
         if np.count_nonzero(rows) >= MIN_RULED_ROWS:
             yield rows, list(parents)
         return
@@ -238,23 +238,24 @@ def _patterns(parents: Sequence[Variable], rows: np.ndarray) -> Iterator[tuple[n
     for code, n in zip(*np.unique(codes[rows], return_counts=True), strict=True):
         if n >= MIN_RULED_ROWS:
             alike = rows & (codes == code)
-            yield alike, [parent for parent in parents if parent.present[alike.argmax()]]
+            first = int(alike.argmax())
+            yield alike, [parent for parent in parents if parent.present[first]]
 
 
 def _codes_of_patterns(parents: Sequence[Variable]) -> np.ndarray:
     """Return one number a row, the same for rows in which the same parents are absent.
 
-    Each parent has a random number of 63 bits and a row the sum of those that are absent: two patterns of a million
-    share a sum once in ten million windows.
+    Parents that are absent in the same rows, as the elements of a tensor are, have one random number of 63 bits and a
+    row the sum of those that are absent: two patterns of a million share a sum once in ten million windows.
     """
-    absent = np.column_stack([~parent.present for parent in parents]).astype(np.int64)
-    keys = np.random.default_rng(0).integers(1, 2**63 - 1, len(parents))
-    return np.asarray(absent @ keys)
+    absences = {parent.present.tobytes(): ~parent.present for parent in parents if not parent.is_complete}
+    keys = np.random.default_rng(0).integers(1, 2**63 - 1, len(absences))
+    return np.asarray(np.column_stack([*absences.values()]).astype(np.int64) @ keys)
 
 
 def _shared_patterns(parents: Sequence[Variable], rows: np.ndarray, window: Floats) -> np.ndarray:
     """Return the rows whose pattern of absent parents occurs in both windows."""
-    if all(parent.present.all() for parent in parents):
+    if all(parent.is_complete for parent in parents):
         return np.ones_like(rows)
     _, pattern = np.unique(_codes_of_patterns(parents), return_inverse=True)
     counts = [np.bincount(pattern[rows & (window == side)], minlength=pattern.max() + 1) for side in (0, 1)]

@@ -134,7 +134,6 @@ class Followed:
         Ids are the frames' index; times are ``attrs["started_ms"]``, or the index where it holds times.
         """
         found, at = self.change, self.rows - self.n_reference
-        ids = [*map(str, reference.index), *map(str, current.index)]
         earliest, latest = int(at[found.earliest]), int(at[found.latest])
         since = _since((earliest, latest), found.log_odds, self.n_current)
         # Windows are parted where something happened: where the evidence allows it, that is when it began.
@@ -145,10 +144,11 @@ class Followed:
             earliest=earliest,
             latest=latest,
             until=int(at[found.end]) if found.end < at.size else None,
-            request=ids[row + self.n_reference],
+            request=str(current.index[row] if row >= 0 else reference.index[row]),
             timeline=_timeline(at, found.log_ratio),
         )
-        return _timed(onset, [*_times(reference), *_times(current)], self.n_reference, len(ids))
+        n_rows = self.n_reference + self.n_current
+        return _timed(onset, [*_times(reference), *_times(current)], self.n_reference, n_rows)
 
 
 def follow(windows: Windows, name: str, kind: Kind) -> Followed | None:

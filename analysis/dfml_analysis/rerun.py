@@ -173,22 +173,23 @@ def step_groups(windows: Windows, needed: set[str]) -> list[tuple[str, list[str]
 
     Where players are each other's parents (an aspect of one step in between), each variable stands alone.
     """
-    names = [name for name in windows.variables if name in needed]
+    players = {name: player_of(windows, name) for name in windows.variables if name in needed}
     members: dict[str, list[str]] = {}
-    for name in names:
-        members.setdefault(player_of(windows, name), []).append(name)
+    for name, player in players.items():
+        members.setdefault(player, []).append(name)
     quotient = nx.DiGraph()
     quotient.add_nodes_from(members)
-    between = ((player_of(windows, up), player_of(windows, down)) for up, down in windows.graph.subgraph(names).edges)
+    between = dict.fromkeys((players[up], players[down]) for up, down in windows.graph.subgraph(players).edges)
     quotient.add_edges_from(pair for pair in between if pair[0] != pair[1])
     if nx.is_directed_acyclic_graph(quotient):
         return [(player, members[player]) for player in nx.topological_sort(quotient)]
-    return [(player_of(windows, name), [name]) for name in names]
+    return [(player, [name]) for name, player in players.items()]
 
 
 def outside_parents(windows: Windows, names: Sequence[str]) -> list[Variable]:
     """Return the parents that the named variables have outside of themselves, each once."""
-    parents = {parent.name: parent for name in names for parent in windows.parents(name) if parent.name not in names}
+    own = set(names)
+    parents = {parent.name: parent for name in names for parent in windows.parents(name) if parent.name not in own}
     return list(parents.values())
 
 

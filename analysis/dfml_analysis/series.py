@@ -59,13 +59,13 @@ def remembered(
     if declared is False:
         return []
     chosen = [variable, *(parent for parent in parents if parent.scale is Scale.NUMERIC)]
-    if not parents or variable.scale is not Scale.NUMERIC or not all(each.present.all() for each in chosen):
+    if not parents or variable.scale is not Scale.NUMERIC or not all(each.is_complete for each in chosen):
         return []
     rows = window == 0
     if rows.sum() < MIN_ROWS:
         return []
     if not declared:
-        correlation = _memory(variable.values[rows], [each.values[rows] for each in parents if each.present.all()])
+        correlation = _memory(variable.values[rows], [each.values[rows] for each in parents if each.is_complete])
         if correlation < max(MIN_CORRELATION, STANDARD_ERRORS / np.sqrt(rows.sum())):
             return []
     return [row_before(each, window) for each in chosen]

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from dfml_analysis.columns import Kind
-from dfml_analysis.variables import Scale, read_variable
+from dfml_analysis.variables import Scale, bare, read_variable
 
 WORD = re.compile(r"\w+")
 SUMMARIES = ("length", "words", "digits", "capitals", "unknown")
@@ -34,8 +34,8 @@ def with_text_nodes(graph: nx.DiGraph, columns: Iterable[str]) -> nx.DiGraph:
 
     They are computed from what the text is computed from, and what reads it reads them.
     """
-    known = set(columns)
-    new = [(name, f"{name}.{end}") for name in graph for end in SUMMARIES if f"{name}.{end}" in known - set(graph)]
+    unplaced = set(columns) - set(graph)
+    new = [(name, f"{name}.{end}") for name in graph for end in SUMMARIES if f"{name}.{end}" in unplaced]
     if not new:
         return graph
     wider = graph.copy()
@@ -51,10 +51,11 @@ def describe_texts(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.D
     # Columns that repeat are refused later on, by name.
     counts = [Counter(frame.columns) for frame in (reference, current)]
     unique = [name for name in counts[0] if all(count[name] == 1 for count in counts)]
-    free = [name for name in unique if _is_free(reference[name], current[name])]
+    before, after = bare(reference), bare(current)
+    free = [name for name in unique if _is_free(before[name], after[name])]
     if not free:
         return reference, current
-    told = {name: _summaries(reference[name], current[name]) for name in free}
+    told = {name: _summaries(before[name], after[name]) for name in free}
     return _joined(reference, told, 0), _joined(current, told, 1)
 
 

@@ -8,6 +8,7 @@ when it has few enough classes and otherwise *opaque*: only its state is looked 
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ class Scale(StrEnum):
     EMPTY = "empty"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Variable:
     """One column in both windows, the reference's rows first.
 
@@ -75,10 +76,22 @@ class Variable:
         """Whether only an increase is bad."""
         return self.kind in {Kind.LATENCY, Kind.ERROR}
 
-    @property
+    @cached_property
     def present(self) -> npt.NDArray[np.bool_]:
-        """Where there is a number or class."""
+        """Where there is a number or class; found once, since every child of the variable asks."""
         return np.asarray(self.state == NUMBER)
+
+    @cached_property
+    def is_complete(self) -> bool:
+        """Whether there is a number or class everywhere."""
+        return bool(self.present.all())
+
+
+def bare(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame without its attributes: pandas copies them, the times of all requests, with each column."""
+    found = frame.copy(deep=False)
+    found.attrs = {}
+    return found
 
 
 def read_variable(name: str, step: str, kind: Kind, reference: pd.Series, current: pd.Series) -> Variable:

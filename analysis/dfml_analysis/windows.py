@@ -15,7 +15,7 @@ from dfml.errors import DataError
 from dfml_analysis.causal_graph import with_kinds
 from dfml_analysis.columns import Kind
 from dfml_analysis.dependence import group_size, one_of_each_group
-from dfml_analysis.variables import Floats, Scale, Variable, read_variable
+from dfml_analysis.variables import Floats, Scale, Variable, bare, read_variable
 
 FLAGS = {Kind.PRESENCE, Kind.ERROR}
 
@@ -62,7 +62,7 @@ class Windows:
     def parents(self, name: str) -> list[Variable]:
         """Return the parents of a variable that vary, in the graph's order."""
         found = [self.variables[parent] for parent in self.graph.predecessors(name)]
-        return [parent for parent in found if parent.scale is not Scale.CONSTANT or not parent.present.all()]
+        return [parent for parent in found if parent.scale is not Scale.CONSTANT or not parent.is_complete]
 
 
 def read_windows(graph: nx.DiGraph, reference: pd.DataFrame, current: pd.DataFrame, target: str) -> Windows:
@@ -85,7 +85,9 @@ def read_windows(graph: nx.DiGraph, reference: pd.DataFrame, current: pd.DataFra
     """
     described = with_kinds(graph)
     _check_frames(reference, current)
-    shared = [name for name in reference.columns if name in set(current.columns)]
+    reference, current = bare(reference), bare(current)
+    known = set(current.columns)
+    shared = [name for name in reference.columns if name in known]
     _check_columns(described, reference, shared, target)
     variables = {
         name: _read(name, described.nodes[name], reference[name], current[name]) for name in shared if name in described
@@ -112,7 +114,9 @@ def _group_sizes(windows: Windows) -> dict[str, int]:
 
 
 def marginalise(graph: nx.DiGraph, nodes: tuple[str, ...]) -> nx.DiGraph:
-    """Return the graph without the nodes, their parents joined to their children."""
+    """Return the graph without the nodes, their parents joined to their children; itself where there are none."""
+    if not nodes:
+        return graph
     pruned = graph.copy()
     for node in nodes:
         joined = [(up, down) for up in pruned.predecessors(node) for down in pruned.successors(node)]

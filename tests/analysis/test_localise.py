@@ -31,6 +31,27 @@ def _frame(n: int = 50, seed: int = 0, **columns: object) -> pd.DataFrame:
     return pd.DataFrame({"x": x, "y": y, "z": y - x + rng.normal(size=n)}).assign(**columns)
 
 
+class _Copied:
+    """Counts how often it is copied."""
+
+    def __init__(self) -> None:
+        self.n_times = 0
+
+    def __deepcopy__(self, memo: object) -> "_Copied":
+        self.n_times += 1
+        return self
+
+
+def test_the_attributes_of_a_window_are_not_copied_with_each_column() -> None:
+    made = simulate(Setting("chain", 40, 200, "offset"), 0)
+    copied = _Copied()
+    for window in (made.reference, made.current):
+        window.attrs["noted"] = copied
+    assert localise(made.graph, made.reference, made.current, made.target).verdict is Verdict.FAULT
+    assert copied.n_times < 40
+    assert made.current.attrs["noted"] is copied
+
+
 def test_the_json_has_the_agreed_keys_and_is_json(graph: nx.DiGraph) -> None:
     current = _frame(200, 1)
     current["y"] += 3.0
