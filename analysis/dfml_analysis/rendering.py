@@ -111,7 +111,7 @@ def _damage(localisation: "Localisation", part: float, interval: tuple[float, fl
 
 def _how_sure_of_nothing(localisation: "Localisation") -> str:
     smallest = min(item.p_value for item in localisation.evidence)
-    return f"{len(localisation.evidence)} tests, smallest p = {spell_p(smallest)}; {ALPHA} would be a change"
+    return f"{len(localisation.evidence)} tests, smallest p = {spell_p(smallest)}; below {ALPHA} would be a change"
 
 
 def _table(localisation: "Localisation") -> Table:

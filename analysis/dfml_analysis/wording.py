@@ -120,11 +120,16 @@ def spell_p(p_value: float) -> str:
     return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
+def spell_p_is(p_value: float) -> str:
+    """Return a p-value with its name: ``p = 0.032``, ``p < 10⁻³⁰⁰``."""
+    spelled = spell_p(p_value)
+    return f"p {spelled}" if spelled.startswith("<") else f"p = {spelled}"
+
+
 def spell_certainty(p_value: float) -> str:
     """Return how sure a change with such a p-value is: ``certain: p = 3·10⁻¹²``."""
     word = next(word for limit, word in CERTAINTIES if p_value <= limit)
-    spelled = spell_p(p_value)
-    return f"{word}: p {spelled}" if spelled.startswith("<") else f"{word}: p = {spelled}"
+    return f"{word}: {spell_p_is(p_value)}"
 
 
 def spell_compared(suspect: "Suspect") -> str:

@@ -124,15 +124,21 @@ def text_width(words: str, size_px: float, *, bold: bool = False) -> float:
 
 
 def wrap(words: str, n_letters: int) -> tuple[str, ...]:
-    """Break a name behind ``_``, ``-``, ``.`` or a space into lines of at most that many letters."""
+    """Break a name into lines of at most that many letters, behind ``_-./:`` or a space, else before a capital."""
     lines: list[str] = []
     rest = words
     while len(rest) > n_letters:
-        cut = max(rest.rfind(mark, n_letters // 3, n_letters) for mark in "_-. ") + 1
-        cut = cut or n_letters
+        cut = max(rest.rfind(mark, n_letters // 3, n_letters) for mark in "_-./: ") + 1
+        cut = cut or _last_hump(rest, n_letters) or n_letters
         lines.append(rest[:cut])
         rest = rest[cut:]
     return (*lines, rest)
+
+
+def _last_hump(words: str, n_letters: int) -> int:
+    """Return where the last capital behind a small letter stands that leaves a line long enough; 0 without one."""
+    places = range(n_letters, n_letters // 3, -1)
+    return next((place for place in places if words[place - 1].islower() and words[place].isupper()), 0)
 
 
 def _letter_width(letter: str) -> float:

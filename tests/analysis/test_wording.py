@@ -10,7 +10,7 @@ from dfml_analysis.columns import Kind
 from dfml_analysis.localisation import Localisation, Summary, Suspect
 from dfml_analysis.report.words import spell_headline
 from dfml_analysis.verdict import Verdict
-from dfml_analysis.wording import spell_certainty, spell_unit
+from dfml_analysis.wording import spell_certainty, spell_p_is, spell_unit
 
 
 def _suspect(variable: str, kind: Kind, before: Summary, after: Summary) -> Suspect:
@@ -113,3 +113,8 @@ def test_how_sure_is_said_in_a_word(p_value: float, word: str) -> None:
 def test_units_are_told_in_words() -> None:
     told = [spell_unit(unit) for unit in ("mean", "p95", "over 250", "absent")]
     assert told == ["the mean", "the 95 % quantile", "the share over 250", "the absent share"]
+
+
+@pytest.mark.parametrize(("p_value", "said"), [(0.0321, "p = 0.032"), (3e-12, "p = 3·10⁻¹²"), (0.0, "p < 10⁻³⁰⁰")])
+def test_a_p_value_below_all_numbers_is_not_said_to_equal_one(p_value: float, said: str) -> None:
+    assert spell_p_is(p_value) == said

@@ -22,7 +22,7 @@ SMALL_PX = 10.5
 MAX_BARS = 10
 """Classes beyond the nine most frequent ones are drawn as one."""
 TAIL = 0.005
-"""Where the values have long tails, this share at each end is drawn in the outermost bins."""
+"""Where the values have long tails, this share at each end, of both windows alike, is drawn in the outermost bins."""
 LONG_TAIL = 2.5
 """Tails are long when the whole range is this many times that of the values without them."""
 MIN_BINS, MAX_BINS = 8, 40
@@ -88,19 +88,31 @@ def class_shares(variable: Variable, n_before: int, weights: Floats | None = Non
     return Bars(tuple(c[0] for c in columns), tuple(c[1] for c in columns), tuple(c[2] for c in columns))
 
 
-def bin_edges(values: Floats) -> Floats:
+def bin_edges(*windows: Floats) -> Floats:
     """Return the histogram's edges: the Freedman-Diaconis width, within bounds, long tails cut off.
 
-    ``values`` are the finite values of both windows, at least two different ones.
+    ``windows`` are the finite values of each window, together at least two different ones. Windows count alike however
+    long they are, so that the few values of a short one are no tail.
     """
+    values = np.concatenate(windows)
     low, high = float(values.min()), float(values.max())
-    inner_low, inner_high = np.quantile(values, [TAIL, 1 - TAIL])
+    inner_low, inner_high = _without_tails(windows)
     if inner_high > inner_low and (high - low) > LONG_TAIL * (inner_high - inner_low):
         low, high = float(inner_low), float(inner_high)
     quarter, three_quarters = np.quantile(values, [0.25, 0.75])
     width = 2 * (three_quarters - quarter) / len(values) ** (1 / 3)
     wanted = (high - low) / width if width > 0 else MAX_BINS
     return np.linspace(low, high, int(np.clip(wanted, MIN_BINS, MAX_BINS)) + 1)
+
+
+def _without_tails(windows: Sequence[Floats]) -> tuple[float, float]:
+    """Return between which values all but ``TAIL`` at each end lies, each window counting as a whole."""
+    values = np.concatenate(windows)
+    counts = np.concatenate([np.full(window.size, 1.0 / window.size) for window in windows if window.size])
+    order = np.argsort(values, kind="stable")
+    at_most = counts[order].cumsum() / counts.sum()
+    inner = values[order][(at_most > TAIL) & (at_most - counts[order] / counts.sum() < 1.0 - TAIL)]
+    return float(inner[0]), float(inner[-1])
 
 
 def _class_label(variable: Variable, row: int) -> str:
@@ -166,12 +178,17 @@ def _across(value: float, low: float, high: float) -> float:
 
 
 def _histogram_svg(name: str, windows: Sequence[tuple[Floats, Floats]]) -> str:
-    pooled = np.concatenate([values for values, _ in windows])
-    edges = bin_edges(pooled[~np.isnan(pooled)])
+    edges = bin_edges(*(values[~np.isnan(values)] for values, _ in windows))
     heights = [_bin_shares(values, weights, edges) for values, weights in windows]
-    top = 1.08 * max(max(found) for found in heights) or 1.0
+    many = [shares for (values, _), shares in zip(windows, heights, strict=True) if not _is_one(values)]
+    top = 1.08 * max(max(shares) for shares in many or heights) or 1.0
     drawn = [*_share_axis(top), *_value_axis(edges[0], edges[-1])]
-    for shares, ink in zip(heights, ("before", "after"), strict=True):
+    for (values, _), shares, ink in zip(windows, heights, ("before", "after"), strict=True):
+        if many and _is_one(values):
+            x = _across(float(np.clip(np.nanmax(values), edges[0], edges[-1])), edges[0], edges[-1])
+            stroke = {"stroke": colour(ink), "stroke-width": 3.0}
+            drawn.append(element("line", {"x1": x, "x2": x, "y1": TOP, "y2": HEIGHT - BOTTOM, **stroke}))
+            continue
         corners = [(float(edges[0]), 0.0)]
         for left, right, share in zip(edges, edges[1:], shares, strict=False):
             corners += [(float(left), share), (float(right), share)]
@@ -187,7 +204,25 @@ def _histogram_svg(name: str, windows: Sequence[tuple[Floats, Floats]]) -> str:
         shares_here = f"before {spell_share(heights[0][index])}, after {spell_share(heights[1][index])}"
         words = f"{spell_number(left)} to {spell_number(right)}: {shares_here}"
         drawn.append(element("rect", {**hover, "fill-opacity": 0.0}, element("title", {}, clean(words))))
-    return _frame(f"{name}: share of the requests", *drawn)
+    return _frame(f"{name}: share of the requests", *drawn, *_cut_ends(windows, edges))
+
+
+def _cut_ends(windows: Sequence[tuple[Floats, Floats]], edges: Floats) -> list[str]:
+    """Say at which end the outermost bin holds what lies beyond it."""
+    values = np.concatenate([values for values, _ in windows])
+    look: dict[str, object] = {"font-size": SMALL_PX, "fill": colour("soft"), "paint-order": "stroke"}
+    look |= {"stroke": colour("surface"), "stroke-width": 3.0}
+    drawn = []
+    if np.nanmin(values) < edges[0]:
+        drawn.append(text(LEFT + 4, TOP + 9, "← and less", look | {"text-anchor": "start"}))
+    if np.nanmax(values) > edges[-1]:
+        drawn.append(text(WIDTH - RIGHT - 4, TOP + 9, "and more →", look | {"text-anchor": "end"}))
+    return drawn
+
+
+def _is_one(values: Floats) -> bool:
+    """Return whether a window is a single value, which is drawn as a line: it has no distribution."""
+    return values.size == 1 and not np.isnan(values[0])
 
 
 def _bin_shares(values: Floats, weights: Floats, edges: Floats) -> list[float]:
@@ -199,8 +234,7 @@ def _bin_shares(values: Floats, weights: Floats, edges: Floats) -> list[float]:
 
 
 def _cumulative_svg(name: str, windows: Sequence[tuple[Floats, Floats]]) -> str:
-    pooled = np.concatenate([values for values, _ in windows])
-    edges = bin_edges(pooled[~np.isnan(pooled)])
+    edges = bin_edges(*(values[~np.isnan(values)] for values, _ in windows))
     low, high = float(edges[0]), float(edges[-1])
     grid = np.linspace(low, high, 121)
     drawn = [*_share_axis(1.0), *_value_axis(low, high)]
@@ -217,7 +251,7 @@ def _cumulative_svg(name: str, windows: Sequence[tuple[Floats, Floats]]) -> str:
         )
         look = {"points": points, "fill": "none", "stroke": colour(ink), "stroke-width": 2.0}
         drawn.append(element("polyline", {**look, "stroke-linejoin": "round"}))
-    return _frame(f"{name}: share of the values that are at most so large", *drawn)
+    return _frame(f"{name}: share of the values at or below", *drawn)
 
 
 def _bars_svg(name: str, bars: Bars) -> str:

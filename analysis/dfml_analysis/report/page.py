@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 SHOWN_SUSPECTS = 8
 """Suspects with pictures; the rest stands in the table of evidence."""
 SHOWN_TRACES = 5
-CAPTIONS = ("Share of the requests", "Share of the values that are at most so large")
+CAPTIONS = ("Share of the requests", "Share of the values at or below")
 FULL_BAR_DIGITS = 30.0
 """The evidence's bar is full at p = 1e-30."""
 
@@ -139,14 +139,13 @@ class Heading:
 def render_report(localisation: Localisation, windows: Windows, traces: Sequence[Trace], heading: Heading) -> str:
     """Return the report's HTML; see :func:`write_report`."""
     graph = windows.graph
-    named = f"{graph.pipeline}: " if isinstance(graph, PipelineGraph) else ""
     data = orjson.dumps(localisation.to_json(detail=True)).decode().replace("<", "\\u003c")
     localisation = localisation.for_readers()
     typed = _typed(localisation, windows)
     drawn, n_nodes_left_out = (None, 0) if graph is None else near_suspects(localisation, graph)
     return _template().render(
         css=theme_css(":root"),
-        title=heading.title or f"{named}what changed {localisation.target or 'between the windows'}?",
+        title=heading.title or _ask(localisation, graph),
         verdict=localisation.verdict.value,
         label=LABELS[localisation.verdict],
         tone=TONES[localisation.verdict].value,
@@ -183,6 +182,11 @@ def _template() -> Template:
     loader = PackageLoader("dfml_analysis.report", package_path="")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return pages.get_template("report.html.j2")
+
+
+def _ask(localisation: Localisation, graph: "PipelineGraph | nx.DiGraph | None") -> str:
+    what = f"hat changed {localisation.target or 'between the windows'}?"
+    return f"{graph.pipeline}: w{what}" if isinstance(graph, PipelineGraph) else f"W{what}"
 
 
 def _tiles(localisation: Localisation, windows: Windows) -> list[Fact]:
@@ -252,7 +256,7 @@ def _shown(suspect: Suspect, windows: Windows, typed: TypedWindows | None) -> di
     known = typed is not None and suspect.variable in typed.variables
     weights = alike_weights(typed, suspect.variable) if known and typed is not None else None
     alike = "" if weights is None else ", both windows weighted to like inputs"
-    captions = (f"Share of the requests{alike}", f"Share of the values that are at most so large{alike}")
+    captions = (f"Share of the requests{alike}", f"Share of the values at or below{alike}")
     pictures = list(zip(_pictures(windows, suspect.variable, suspect.kind, weights), captions, strict=False))
     given = given_svg(typed, suspect.variable, suspect.kind) if known and typed is not None else None
     if given is not None:

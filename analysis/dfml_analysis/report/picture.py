@@ -14,7 +14,7 @@ from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
 from dfml_analysis.rendering import TONES
 from dfml_analysis.report.words import node_of, spell_test
 from dfml_analysis.verdict import ALPHA, Verdict
-from dfml_analysis.wording import spell_p
+from dfml_analysis.wording import spell_p_is
 
 Edge = tuple[str, str]
 _Graph = TypeVar("_Graph", PipelineGraph, nx.DiGraph)
@@ -107,7 +107,7 @@ def _evidence_mark(items: Iterable[VariableEvidence]) -> Mark:
 
 
 def _line(variable: str, kind: Kind, p_value: float, test: str) -> str:
-    return f"{variable} ({kind.value}): p = {spell_p(p_value)}, {spell_test(test)}"
+    return f"{variable} ({kind.value}): {spell_p_is(p_value)}, {spell_test(test)}"
 
 
 def _way(graph: nx.DiGraph, localisation: Localisation, marks: Mapping[str, Mark], goal: str) -> dict[Edge, Tone]:

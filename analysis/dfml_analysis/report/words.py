@@ -18,7 +18,7 @@ from dfml_analysis.wording import (
     spell_elements,
     spell_load,
     spell_no_damage,
-    spell_p,
+    spell_p_is,
     spell_part,
 )
 
@@ -49,7 +49,7 @@ TESTS = {
     "exact rule": "the exact rule that it keeps",
     "slow requests": "the share of slow requests",
     "level": "its level, beyond what the request before explains",
-    "surprise": "single rows, which are unlike any before",
+    "surprise": "its values, which are unlike any before",
 }
 DEEDS = {Kind.LATENCY: ("is slower", "are slower"), Kind.ERROR: ("fails more often", "fail more often")}
 OTHER_DEED = ("behaves differently", "behave differently")
@@ -114,7 +114,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def suspect_facts(suspect: Suspect, localisation: Localisation) -> list[Fact]:
     """Return what is known of a suspect beside its pictures, most telling first."""
-    evidence = Fact("Evidence that it changed", f"p = {spell_p(suspect.p_value)}")
+    evidence = Fact("Evidence that it changed", spell_p_is(suspect.p_value))
     facts = [Fact("Score", f"{suspect.score:.2f}") if math.isnan(suspect.p_value) else evidence]
     if suspect.test:
         whole = suspect.kind is Kind.INPUT or suspect.test in SELF_EVIDENT

@@ -1,3 +1,4 @@
+import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -67,6 +68,23 @@ def test_rare_classes_are_drawn_together() -> None:
 def test_a_long_tail_does_not_flatten_the_histogram() -> None:
     values = np.concatenate([np.random.default_rng(0).normal(0, 1, 1000), [1e9]])
     assert bin_edges(values)[-1] < 10
+
+
+def test_the_values_of_a_short_window_are_no_tail() -> None:
+    before = np.random.default_rng(0).normal(0, 1, 1000)
+    assert bin_edges(before, np.array([40.0, 50.0]))[-1] == 50
+
+
+def test_an_end_that_is_cut_off_says_so() -> None:
+    before = np.concatenate([np.random.default_rng(0).normal(0, 1, 1000), [1e9]])
+    svg, _ = distribution_svgs("v", pd.Series(before), pd.Series(before[:1000]))
+    assert "and more →" in svg
+
+
+def test_one_request_is_a_line_through_the_distribution_of_the_others() -> None:
+    svg, _ = distribution_svgs("v", pd.Series(np.random.default_rng(0).normal(0, 1, 200)), pd.Series([1.5]))
+    assert svg.count("<polygon") == 1
+    assert re.search(r'<line [^>]*stroke="var\(--dfml-after', svg)
 
 
 def test_windows_without_any_value_have_no_picture_to_speak_of() -> None:

@@ -35,6 +35,14 @@ def test_a_root_has_no_such_picture() -> None:
     assert alike_weights(_windows(), "x") is None
 
 
+def test_one_request_is_not_weighted_away() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    normal = pd.DataFrame({"x": x, "y": x + rng.normal(size=200)})
+    windows = read_windows(read_graph({"x": [], "y": ["x"]}), normal, pd.DataFrame({"x": [0.0], "y": [9.0]}), "y")
+    assert alike_weights(windows, "y") is None
+
+
 def test_weights_make_the_inputs_alike() -> None:
     windows = _windows(shift=1.0)
     weights = alike_weights(windows, "y")
