@@ -128,11 +128,17 @@ def wrap(words: str, n_letters: int) -> tuple[str, ...]:
     lines: list[str] = []
     rest = words
     while len(rest) > n_letters:
-        cut = max(rest.rfind(mark, n_letters // 3, n_letters) for mark in "_-./: ") + 1
+        joints = (place for place in range(n_letters, n_letters // 3, -1) if _is_joint(rest, place))
+        cut = next(joints, 0)
         cut = cut or _last_hump(rest, n_letters) or n_letters
         lines.append(rest[:cut])
         rest = rest[cut:]
     return (*lines, rest)
+
+
+def _is_joint(words: str, place: int) -> bool:
+    """Return whether a joint ends just before the place; ``::`` is one joint, not two."""
+    return words[place - 1] in "_-./: " and words[place] != words[place - 1]
 
 
 def _last_hump(words: str, n_letters: int) -> int:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import numpy as np
 import orjson
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from dfml.clock import Clock, wall_clock_ms
 from dfml.drawing.axis import spell_ms, spell_number
@@ -30,7 +32,7 @@ from dfml_analysis.mechanisms import moved
 from dfml_analysis.rendering import SHOW_ME, TONES, answers
 from dfml_analysis.report.charts import distribution_svgs
 from dfml_analysis.report.given import alike_weights, given_svg
-from dfml_analysis.report.picture import localisation_svg, near_suspects, suspect_tone
+from dfml_analysis.report.picture import draw_localisation, suspect_tone
 from dfml_analysis.report.timeline import timeline_svg
 from dfml_analysis.report.words import (
     KINDS,
@@ -142,7 +144,6 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
     data = orjson.dumps(localisation.to_json(detail=True)).decode().replace("<", "\\u003c")
     localisation = localisation.for_readers()
     typed = _typed(localisation, windows)
-    drawn, n_nodes_left_out = (None, 0) if graph is None else near_suspects(localisation, graph)
     return _template().render(
         css=theme_css(":root"),
         title=heading.title or _ask(localisation, graph),
@@ -152,8 +153,7 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
         headline=spell_headline(localisation),
         sentence=localisation.sentence if localisation.suspects and not only_ranks(localisation) else "",
         tiles=_tiles(localisation, windows),
-        graph_svg=localisation_svg(localisation, drawn) if drawn is not None else "",
-        n_nodes_left_out=n_nodes_left_out,
+        picture_of_graph=None if graph is None else draw_localisation(localisation, graph),
         suspects=_suspects(localisation, windows, typed),
         n_suspects_left_out=max(0, len(localisation.suspects) - SHOWN_SUSPECTS),
         target=localisation.target,
@@ -177,10 +177,16 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
     )
 
 
+def _breakable(words: str) -> Markup:
+    """Return the words with places at which a browser may break a long name."""
+    return Markup(re.sub(r"(?<=[_./:-])(?=\w)", "<wbr>", str(escape(words))))  # noqa: S704 - escaped just before
+
+
 @cache
 def _template() -> Template:
     loader = PackageLoader("dfml_analysis.report", package_path="")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.filters["breakable"] = _breakable
     return pages.get_template("report.html.j2")
 
 

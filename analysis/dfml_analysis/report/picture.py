@@ -1,7 +1,7 @@
 """The graph of a localisation: every node in the colour of its evidence, and the way from suspects to the target."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import networkx as nx
 
@@ -12,18 +12,53 @@ from dfml.graph import PipelineGraph
 from dfml_analysis.columns import Kind
 from dfml_analysis.localisation import Localisation, Suspect, VariableEvidence
 from dfml_analysis.rendering import TONES
+from dfml_analysis.report.focus import MAX_WHOLE, focus
 from dfml_analysis.report.words import node_of, spell_test
 from dfml_analysis.verdict import ALPHA, Verdict
 from dfml_analysis.wording import spell_p_is
 
 Edge = tuple[str, str]
-_Graph = TypeVar("_Graph", PipelineGraph, nx.DiGraph)
-WHOLE_NODES = 24
-"""A causal graph of more nodes is drawn around its suspects: the whole would be wider than any screen."""
+KEYS = {
+    Tone.BAD: "behaves differently",
+    Tone.SHIFT: "the input itself changed",
+    Tone.WARN: "may behave differently",
+    Tone.GOOD: "behaves as before, given what it was fed",
+    Tone.MUTED: "cannot be told",
+    Tone.PLAIN: "not tested, or not accused",
+}
+"""What the colours of the graph mean, in the order of the key."""
+SHOWN_WAYS = 4
+"""Suspects whose way to the target is told in words."""
 
 
-def localisation_svg(localisation: Localisation, graph: "PipelineGraph | nx.DiGraph") -> str:
-    """Return the graph with suspects, cleared nodes and the target marked, as one ``<svg>`` element.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The graph of a localisation, drawn and told.
+
+    Attributes
+    ----------
+    svg : str
+        What has to be seen, as one ``<svg>`` element: of a small graph all of it.
+    whole : str
+        The whole graph where ``svg`` is a part of it; else empty.
+    n_nodes, n_shown : int
+        Nodes of the graph, and those with a box of their own in ``svg``.
+    keys : tuple of (str, str)
+        The tones that occur, each with what it means.
+    ways : tuple of str
+        From each suspect to the target, in words: ``simple → payout → claims.outputs``.
+    """
+
+    svg: str
+    whole: str
+    n_nodes: int
+    n_shown: int
+    keys: tuple[tuple[str, str], ...]
+    ways: tuple[str, ...]
+
+
+def draw_localisation(localisation: Localisation, graph: "PipelineGraph | nx.DiGraph") -> Picture:
+    """Return the graph with suspects, cleared nodes and the target marked.
 
     Parameters
     ----------
@@ -31,35 +66,54 @@ def localisation_svg(localisation: Localisation, graph: "PipelineGraph | nx.DiGr
     graph : PipelineGraph or networkx.DiGraph
         The pipeline, or the causal graph whose nodes are the variables.
     """
+    found, place, goal = _read(localisation, graph)
+    marks = _marks(localisation, place)
+    tones = _way(found, marks, goal)
+    suspects = list(dict.fromkeys(place(each.variable, each.step) for each in localisation.suspects))
+    seen = focus(found, suspects, goal)
+    whole = pipeline_svg(graph, marks=marks, tones=tones) if isinstance(graph, PipelineGraph) else ""
+    whole = whole or _plain_svg(found, marks, tones)
+    told = len(found) > MAX_WHOLE and any(name in found for name in suspects)
+    if told:
+        boxed = marks | {
+            box: _box_mark([marks.get(each, Mark()) for each in each_of], each_of)
+            for box, each_of in seen.boxes.items()
+        }
+        svg = _plain_svg(seen.graph, boxed, _way(seen.graph, boxed, goal), seen.title)
+    used = {marks.get(name, Mark()).tone for name in found}
+    return Picture(
+        svg=svg if told else whole,
+        whole=whole if told else "",
+        n_nodes=len(found),
+        n_shown=seen.n_shown if told else len(found),
+        keys=tuple((tone.value, words) for tone, words in KEYS.items() if tone in used),
+        ways=tuple(" → ".join(map(seen.title, seen.ways[name])) for name in suspects[:SHOWN_WAYS] if name in seen.ways),
+    )
+
+
+def _read(
+    localisation: Localisation, graph: "PipelineGraph | nx.DiGraph"
+) -> "tuple[nx.DiGraph, Callable[[str, str], str], str]":
+    """Return the graph with text as vertices, where a variable of a step stands in it, and where the target does."""
     if isinstance(graph, PipelineGraph):
-        found: nx.DiGraph = graph.to_networkx()
-        marks = _marks(localisation, lambda variable, step: node_of(variable, step, graph))
         goal = node_of(localisation.target, _step_of_target(localisation, graph), graph)
-        return pipeline_svg(graph, marks=marks, tones=_way(found, localisation, marks, goal))
-    marks = _marks(localisation, lambda variable, step: variable)
-    tones = _way(graph, localisation, marks, localisation.target)
-    nodes = [Node(str(name), str(name), mark=marks.get(str(name), Mark())) for name in graph.nodes]
-    arrows = [Arrow(str(a), str(b), tone=tones.get((str(a), str(b)), Tone.PLAIN)) for a, b in graph.edges]
+        return graph.to_networkx(), lambda variable, step: node_of(variable, step, graph), goal
+    return nx.relabel_nodes(graph, str), lambda variable, step: variable, localisation.target
+
+
+def _plain_svg(
+    graph: nx.DiGraph, marks: Mapping[str, Mark], tones: Mapping[Edge, Tone], title: Callable[[str], str] = str
+) -> str:
+    nodes = [Node(name, title(name), mark=marks.get(name, Mark())) for name in graph.nodes]
+    arrows = [Arrow(a, b, tone=tones.get((a, b), Tone.PLAIN)) for a, b in graph.edges]
     return graph_svg(nodes, arrows, title="causal graph")
 
 
-def near_suspects(localisation: Localisation, graph: _Graph) -> tuple[_Graph, int]:
-    """Return what of a large causal graph shows the fault, and how many nodes are left out.
-
-    It shows the ways from the suspects to the target, and their parents. A pipeline, a graph of up to ``WHOLE_NODES``
-    nodes and one without suspects are returned whole.
-    """
-    if isinstance(graph, PipelineGraph):
-        return graph, 0
-    suspects = {suspect.variable for suspect in localisation.suspects if suspect.variable in graph}
-    if len(graph) <= WHOLE_NODES or not suspects:
-        return graph, 0
-    goal = {localisation.target} & set(graph)
-    before_goal = goal.union(*(nx.ancestors(graph, name) for name in goal))
-    after_suspects = suspects.union(*(nx.descendants(graph, name) for name in suspects))
-    on_the_way = suspects | goal | (before_goal & after_suspects)
-    shown = graph.subgraph(on_the_way.union(*(graph.predecessors(name) for name in on_the_way)))
-    return shown, len(graph) - len(shown)
+def _box_mark(marks: Sequence[Mark], names: Sequence[str]) -> Mark:
+    """Return what is said of nodes that share a box: what holds for all of them, or that one of them cannot be told."""
+    tones = {mark.tone for mark in marks}
+    tone = Tone.MUTED if Tone.MUTED in tones else tones.pop() if len(tones) == 1 else Tone.PLAIN
+    return Mark(tone, note="\n".join(names))
 
 
 def suspect_tone(localisation: Localisation, suspect: Suspect) -> Tone:
@@ -110,7 +164,7 @@ def _line(variable: str, kind: Kind, p_value: float, test: str) -> str:
     return f"{variable} ({kind.value}): {spell_p_is(p_value)}, {spell_test(test)}"
 
 
-def _way(graph: nx.DiGraph, localisation: Localisation, marks: Mapping[str, Mark], goal: str) -> dict[Edge, Tone]:
+def _way(graph: nx.DiGraph, marks: Mapping[str, Mark], goal: str) -> dict[Edge, Tone]:
     """Return the edges on the paths from the suspects to the target, in the colour of the suspects."""
     if goal not in graph:
         return {}

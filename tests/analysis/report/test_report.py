@@ -50,7 +50,7 @@ class Page(HTMLParser):
         self.loads += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action", "poster"}]
         if found.get("id"):
             self.ids.setdefault(str(found["id"]), found)
-        if tag not in {"meta", "link", "img", "br", "input", "hr"}:
+        if tag not in {"meta", "link", "img", "br", "wbr", "input", "hr"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -100,10 +100,11 @@ def test_of_a_large_graph_the_way_from_the_suspects_to_the_target_is_drawn(tmp_p
     found = localise(read_graph(CHAIN | aside), before, after, "z")
     path = write_report(tmp_path / "r.html", found, graph=read_graph(CHAIN | aside), reference=before, current=after)
     text = path.read_text(encoding="utf-8")
-    picture = text[text.index('<section id="graph">') :].partition("</section>")[0]
+    picture, whole = re.findall(r'<svg [^>]*class="dfml-graph".*?</svg>', text, re.DOTALL)
     assert all(f">{name}</text>" in picture for name in CHAIN)
     assert ">aside" not in picture
-    assert "Not drawn: 30 other nodes" in picture
+    assert whole.count('class="dfml-node"') == 33
+    assert "3 of 33 nodes" in text
 
 
 def test_one_request_is_drawn_as_the_value_it_has(tmp_path: Path) -> None:
@@ -228,3 +229,32 @@ def test_a_report_that_cannot_be_written_says_where(tmp_path: Path) -> None:
     found = localise(read_graph(CHAIN), frame, frame, "z")
     with pytest.raises(BadInputError, match=r"file/r\.html: the report cannot be written there"):
         write_report(tmp_path / "file" / "r.html", found, reference=frame, current=frame)
+
+
+def test_of_a_large_graph_the_suspects_and_their_way_to_the_target_are_drawn_first(tmp_path: Path) -> None:
+    parents = {"x": [], "y": ["x"]} | {f"n{at}": [f"n{at - 1}" if at else "y"] for at in range(40)}
+    frames = []
+    for seed, moved_by in ((1, 0.0), (2, 2.0)):
+        rng = np.random.default_rng(seed)
+        frame = {"x": rng.normal(size=300)}
+        frame["y"] = frame["x"] + moved_by + rng.normal(size=300)
+        for name in list(parents)[2:]:
+            frame[name] = frame[parents[name][0]] + rng.normal(size=300) / 10
+        frames.append(pd.DataFrame(frame))
+    graph = read_graph(parents)
+    found = localise(graph, *frames, "n39")
+    text = write_report(tmp_path / "r.html", found, graph=graph, reference=frames[0], current=frames[1]).read_text(
+        encoding="utf-8"
+    )
+    page = Page(text)
+    assert "y → 39 nodes → n39" in page.texts
+    assert "All 42 nodes" in page.texts
+    first, second = re.findall(r'<svg [^>]*class="dfml-graph".*?</svg>', text, re.DOTALL)
+    assert first.count('class="dfml-node"') == 4
+    assert second.count('class="dfml-node"') == 42
+
+
+def test_the_key_of_the_graph_has_the_colours_that_occur(tmp_path: Path) -> None:
+    page, _, _ = report(tmp_path, table(2))
+    assert "behaves as before, given what it was fed" in page.texts
+    assert "behaves differently" not in page.texts

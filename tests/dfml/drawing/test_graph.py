@@ -73,6 +73,7 @@ def test_a_trigger_is_dashed_and_a_loop_is_drawn() -> None:
 def test_names_are_broken_at_their_joints() -> None:
     assert wrap("calculate_complex_claim_payout", 26) == ("calculate_complex_claim_", "payout")
     assert wrap("AWS::StepFunctions::StateMachine", 26) == ("AWS::StepFunctions::", "StateMachine")
+    assert wrap("petlistadoptions_AWS::ECS::Fargate", 26) == ("petlistadoptions_AWS::", "ECS::Fargate")
     assert wrap("SimpleNotificationServiceQueue", 26) == ("SimpleNotificationService", "Queue")
     assert wrap("x" * 60, 26) == ("x" * 26, "x" * 26, "x" * 8)
 
