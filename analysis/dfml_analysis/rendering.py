@@ -1,7 +1,7 @@
 """A localisation as a tired operator reads it: what changed, since when, how sure, show me; then the suspects."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -117,28 +117,35 @@ def _how_sure_of_nothing(localisation: "Localisation") -> str:
 def _table(localisation: "Localisation") -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column()
-    for heading in ("step", "variable", "kind"):
-        table.add_column(heading, overflow="fold")
-    parts = any(suspect.attribution is not None for suspect in localisation.suspects)
-    for heading in ("before", "after", "p", *(["part"] if parts else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for place, suspect in enumerate(localisation.suspects[:MAX_ROWS], start=1):
-        cells = [str(place), *_cells(suspect)][: len(table.columns)]
-        table.add_row(*map(Text, cells), style="bold" if place == 1 else None)
+    shown = localisation.suspects[:MAX_ROWS]
+    columns = _columns(shown)
+    for heading in columns:
+        if heading in {"step", "variable", "kind"}:
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
+    for place, cells in enumerate(zip(*columns.values(), strict=True), start=1):
+        table.add_row(*map(Text, (str(place), *cells)), style="bold" if place == 1 else None)
     if len(localisation.suspects) > MAX_ROWS:
         table.add_row("", f"{len(localisation.suspects) - MAX_ROWS} more", style="dim")
     return table
 
 
-def _cells(suspect: "Suspect") -> list[str]:
-    return [
-        suspect.step,
-        short_name(suspect.variable, suspect.step),
-        suspect.kind.value,
-        *spell_before_after(suspect),
-        spell_p(suspect.p_value) if not math.isnan(suspect.p_value) else "",
-        "" if suspect.attribution is None else spell_part(suspect.attribution),
-    ]
+def _columns(suspects: "Sequence[Suspect]") -> dict[str, list[str]]:
+    """Return the cells of each column by its heading; one that would say nothing new of any suspect is left out."""
+    before, after = zip(*map(spell_before_after, suspects), strict=True)
+    columns = {
+        "step": [each.step for each in suspects],
+        "variable": [short_name(each.variable, each.step) for each in suspects],
+        "kind": [each.kind.value for each in suspects],
+        "before": list(before),
+        "after": list(after),
+        "p": ["" if math.isnan(each.p_value) else spell_p(each.p_value) for each in suspects],
+        "part": ["" if each.attribution is None else spell_part(each.attribution) for each in suspects],
+    }
+    if columns["variable"] == columns["step"]:
+        del columns["variable"]
+    return {heading: cells for heading, cells in columns.items() if any(cells)}
 
 
 def to_html(localisation: "Localisation") -> str:
@@ -146,12 +153,7 @@ def to_html(localisation: "Localisation") -> str:
     localisation = localisation.for_readers()
     tone = TONES[localisation.verdict].value
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in answers(localisation))
-    headings = ("", "step", "variable", "kind", "before", "after", "p", "part")
-    rows = "".join(
-        f"<tr><td>{place}</td>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(suspect))}</tr>"
-        for place, suspect in enumerate(localisation.suspects[:MAX_ROWS], start=1)
-    )
-    table = f"<table><tr>{''.join(f'<th>{each}</th>' for each in headings)}</tr>{rows}</table>" if rows else ""
+    table = _html_table(localisation.suspects[:MAX_ROWS]) if localisation.suspects else ""
     limits = "" if localisation.status == "ok" else f"; {localisation.status.removeprefix('ok; ')}"
     return (
         f"<style>{theme_css('.dfml-localisation')}{CSS}</style>"
@@ -159,3 +161,12 @@ def to_html(localisation: "Localisation") -> str:
         f'<p class="sentence">{escape(localisation.sentence)}</p><dl>{facts}</dl>{table}'
         f"<p>{escape(localisation.method)}, {localisation.seconds:.2f} s{escape(limits)}</p></div>"
     )
+
+
+def _html_table(suspects: "Sequence[Suspect]") -> str:
+    columns = _columns(suspects)
+    rows = "".join(
+        f"<tr><td>{place}</td>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+        for place, cells in enumerate(zip(*columns.values(), strict=True), start=1)
+    )
+    return f"<table><tr><th></th>{''.join(f'<th>{heading}</th>' for heading in columns)}</tr>{rows}</table>"

@@ -77,8 +77,9 @@ def _ask_tables(asked: Asked) -> Question:
     assert asked.graph is not None
     graph, reference = read_graph(asked.graph), read_table(Path(asked.reference))
     current = reference if asked.current is None else read_table(Path(asked.current))
-    if asked.request is not None:
+    if asked.request is not None or current.index.inferred_type != "datetime64":
         reference, current = (_with_names(table) for table in (reference, current))
+    if asked.request is not None:
         current = _row(current, asked.request, asked.current or asked.reference)
         if asked.current is None or asked.current == asked.reference:
             reference = reference.drop(index=asked.request)

@@ -1,5 +1,6 @@
 """A localisation in words."""
 
+import io
 import math
 from dataclasses import replace
 
@@ -118,3 +119,14 @@ def test_units_are_told_in_words() -> None:
 @pytest.mark.parametrize(("p_value", "said"), [(0.0321, "p = 0.032"), (3e-12, "p = 3·10⁻¹²"), (0.0, "p < 10⁻³⁰⁰")])
 def test_a_p_value_below_all_numbers_is_not_said_to_equal_one(p_value: float, said: str) -> None:
     assert spell_p_is(p_value) == said
+
+
+def test_the_table_of_suspects_leaves_out_what_says_nothing_new() -> None:
+    def headings(*variables: str) -> str:
+        suspects = tuple(Suspect("y", variable, Kind.VALUE, 1.0, p_value=0.001) for variable in variables)
+        console = Console(width=80, record=True, file=io.StringIO())
+        console.print(Localisation(Verdict.FAULT, suspects, "dfml", 0, 0.0, "ok"))
+        return next(line for line in console.export_text().splitlines() if "step" in line)
+
+    assert headings("y").split() == ["step", "kind", "p"]
+    assert headings("y", "y.outputs.score").split() == ["step", "variable", "kind", "p"]

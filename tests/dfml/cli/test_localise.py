@@ -1,8 +1,13 @@
 import json
+import os
 import random
+import subprocess
+import sys
 import time
 
 import pytest
+
+from dfml.cli.question import Asked, ask
 
 KEYS = {"verdict", "suspects", "method", "seed", "seconds", "status"}
 SUSPECT_KEYS = {"step", "variable", "kind", "score", "p_value"}
@@ -45,6 +50,17 @@ def test_the_table_says_the_verdict_first(run_alone, tables):
     found = run_alone("localise", *tables)
     assert "y" in found.out.splitlines()[0]
     assert found.code == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tables, tmp_path):
+    end, start = os.pipe()
+    os.close(end)
+    try:
+        command = [sys.executable, "-m", "dfml", "localise", *tables, "-o", "json"]
+        ended = subprocess.run(command, stdout=start, stderr=subprocess.PIPE, cwd=tmp_path, text=True, check=False)
+    finally:
+        os.close(start)
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 def test_a_report_of_tables_is_written_and_named(run_alone, tables, tmp_path):
@@ -117,6 +133,20 @@ def test_a_request_goes_by_its_name_where_the_table_has_names(run_alone, tables,
     (tmp_path / "f.csv").write_text("\n".join([*named, "odd,0.1,9.5,9.4"]))
     found = run_alone("localise", *tables, "--request", "odd", "-o", "json").data
     assert (found["verdict"], found["suspects"][0]["variable"]) == ("fault", "y")
+
+
+def test_rows_of_a_table_are_counted_from_1_wherever_they_are_named(tables, tmp_path):
+    windows = (str(tmp_path / "n.csv"), str(tmp_path / "f.csv"))
+    question = ask(None, Asked(None, tmp_path / "g.yaml", *windows, "z"))
+    assert [*question.reference.index] == [*question.current.index] == [str(number) for number in range(1, 201)]
+
+
+def test_requests_of_a_named_table_are_shown_by_their_names(run_alone, tables, tmp_path):
+    for name in ("n.csv", "f.csv"):
+        header, *rows = (tmp_path / name).read_text().splitlines()
+        (tmp_path / name).write_text("\n".join([f"request,{header}", *(f"r{at},{row}" for at, row in enumerate(rows))]))
+    found = run_alone("localise", *tables, "--detail", "-o", "json").data
+    assert all(pair["guilty"].startswith("r") for pair in found["suspects"][0]["pairs"])
 
 
 def test_a_request_that_is_not_there_is_told_with_what_names_one(run_alone, tables):
