@@ -1,5 +1,6 @@
 """The figures of a localisation: how strongly each variable speaks, and since when the first suspect does."""
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from dfml.drawing.svg import LIGHT
 from dfml_analysis.onset import Since
 from dfml_analysis.verdict import ALPHA
-from dfml_analysis.wording import spell_since
+from dfml_analysis.wording import spell_p_is, spell_since
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,13 +16,19 @@ if TYPE_CHECKING:
     from dfml_analysis.localisation import Localisation, VariableEvidence
 
 MAX_DIGITS = 50.0
-"""Bars end here: 1e-50 and 1e-300 mean the same to a reader."""
+"""Bars end here: 1e-50 and 1e-300 look the same; which it is stands beside them."""
 MAX_BARS = 40
 """Variables in the figure, those with the strongest evidence; more would have no room for their names."""
+MAX_LETTERS = 40
+"""Of a name; longer ones lose their middle, or no room would be left for the bars."""
+LINE_LETTERS = 100
+"""Of the title."""
 
 
 def plot_evidence(localisation: "Localisation", ax: "Axes | None" = None) -> "Axes":
-    """Draw a bar a variable, -log10 of its p-value; suspects red (pale: the same change), hatched if not comparable.
+    """Draw a bar a variable, -log10 of its p-value; suspects red (pale: the same change) with their p-value.
+
+    Hatched: it could not be compared.
 
     Parameters
     ----------
@@ -39,10 +46,12 @@ def plot_evidence(localisation: "Localisation", ax: "Axes | None" = None) -> "Ax
         colour = LIGHT["bad"] if known in guilty | same else LIGHT["muted"]
         shade = 0.4 if known in same else 1.0
         ax.barh(place, digits, color=colour, alpha=shade, height=0.7, hatch=None if item.comparable else "//")
+        if known in guilty:
+            ax.annotate(spell_p_is(item.p_value), (digits, place), (4, 0), textcoords="offset points", va="center")
     ax.axvline(-np.log10(ALPHA), color=LIGHT["ink"], linewidth=1, linestyle=":")
-    ax.set_yticks(range(len(shown)), [f"{item.variable} ({item.kind.value})" for item in reversed(shown)])
-    ax.set_xlabel(f"evidence of a changed mechanism, -log10 p (dotted: {ALPHA})")
-    ax.set_xlim(left=0.0)
+    ax.set_yticks(range(len(shown)), [_label(item) for item in reversed(shown)])
+    ax.set_xlabel(f"evidence, -log10 p (dotted: {ALPHA})")
+    ax.set_xlim(0.0, 1.2 * ax.get_xlim()[1])
     return _titled(ax, localisation.sentence)
 
 
@@ -59,6 +68,7 @@ def plot_timeline(localisation: "Localisation", ax: "Axes | None" = None) -> "Ax
     ax = ax if ax is not None else _new_axes(3.2)
     onset = localisation.suspects[0].onset if localisation.suspects else None
     if onset is None:
+        ax.set_axis_off()
         return _titled(ax, localisation.sentence)
     rows, odds = onset.timeline.row, onset.timeline.log10_odds
     ax.axvspan(min(rows), 0, color=LIGHT["before"], alpha=0.1, linewidth=0)
@@ -81,6 +91,12 @@ def _strongest(localisation: "Localisation") -> "list[VariableEvidence]":
     return sorted(localisation.evidence, key=lambda item: item.p_value)[:MAX_BARS]
 
 
+def _label(item: "VariableEvidence") -> str:
+    name, half = item.variable, MAX_LETTERS // 2
+    short = name if len(name) <= MAX_LETTERS else f"{name[: half - 1]}…{name[-half:]}"
+    return f"{short} ({item.kind.value})"
+
+
 def _new_axes(height: float) -> "Axes":
     from matplotlib.figure import Figure  # noqa: PLC0415 - half a second that only a figure is worth
 
@@ -88,6 +104,10 @@ def _new_axes(height: float) -> "Axes":
 
 
 def _titled(ax: "Axes", title: str) -> "Axes":
-    ax.set_title(title, fontsize="medium", loc="left", wrap=True)
+    """Write the title over the whole figure if nothing else is in it: narrow axes have no room for it."""
+    if len(ax.figure.axes) == 1:
+        ax.figure.suptitle(fill(title, LINE_LETTERS), fontsize="medium", x=0.01, ha="left")
+    else:
+        ax.set_title(title, fontsize="medium", loc="left", wrap=True)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

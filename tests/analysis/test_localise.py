@@ -1,5 +1,6 @@
 """The front door: what it answers, and what it says of data that cannot be used."""
 
+import io
 import json
 from collections.abc import Callable
 
@@ -13,8 +14,10 @@ from dfml.errors import DataError
 from dfml_analysis.causal_graph import read_graph
 from dfml_analysis.columns import Kind
 from dfml_analysis.evaluate.simulate import Setting, simulate
+from dfml_analysis.localisation_plot import LINE_LETTERS
 from dfml_analysis.localise import localise
 from dfml_analysis.verdict import Verdict
+from dfml_analysis.wording import spell_p_is
 
 GRAPH = {"x": [], "y": ["x"], "z": ["x", "y"]}
 
@@ -220,6 +223,26 @@ def test_every_rendering_names_the_suspect(graph: nx.DiGraph) -> None:
     assert "y" in answer._repr_html_()  # noqa: SLF001
     labels = [label.get_text() for label in answer.plot().get_yticklabels()]
     assert "y (value)" in labels
+
+
+def test_a_figure_has_room_for_its_bars_whatever_the_names() -> None:
+    names = {"x": "service/" + "x" * 60, "y": "service/" + "y" * 60}
+    graph = read_graph({names["x"]: [], names["y"]: [names["x"]]})
+    frames = [_frame(200)[["x", "y"]].rename(columns=names) for _ in range(2)]
+    frames[1][names["y"]] += 3.0
+    answer = localise(graph, *frames, names["y"])
+    ax = answer.plot()
+    figure = ax.figure
+    figure.savefig(io.BytesIO())
+    assert ax.get_position().width > 0.4
+    assert ax.texts[0].get_text() == spell_p_is(answer.suspects[0].p_value)
+    assert max(map(len, figure.get_suptitle().splitlines())) <= LINE_LETTERS
+
+
+def test_a_timeline_of_nothing_is_a_sentence_without_axes(graph: nx.DiGraph) -> None:
+    ax = localise(graph, _frame(200), _frame(200, 1), "z").plot_timeline()
+    assert not ax.axison
+    assert ax.figure.get_suptitle() == "Nothing changed."
 
 
 def test_a_million_rows_are_answered_from_some_of_them() -> None:
