@@ -1,5 +1,6 @@
 """The scores as figures: how often each method is right against how long it takes, and where."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,9 @@ def draw_methods(scores: Sequence[Score]) -> "Figure":
         seconds.plot([item.median_seconds], [place], "o", color=_colour(item))
     right.set(title="culprit on top", xlim=(-0.03, 1.03), xlabel="share of the faulty cases")
     alarms.set(title="alarms without a fault", xlim=(-0.03, 1.03), xlabel="share of the controls")
-    seconds.set(title="time", xscale="log", xlabel="seconds a case, median to p90")
+    seconds.set(title="time", xscale="log", xlabel="seconds a case, median to p90", xlim=_decades(scores))
+    seconds.xaxis.set_major_formatter("{x:g}")
+    seconds.xaxis.set_minor_formatter("")
     right.set_yticks(range(len(ordered)), [item.method for item in ordered])
     for axes in (right, alarms, seconds):
         _clean(axes)
@@ -62,6 +65,14 @@ def draw_conditions(scores: Sequence[Score]) -> "Figure":
     for side in axes.spines.values():
         side.set_visible(False)
     return figure
+
+
+def _decades(scores: Sequence[Score]) -> tuple[float, float] | None:
+    """Return the powers of ten around all times, so that the axis has two labels or more; None without a time."""
+    times = [time for item in scores for time in (item.median_seconds, item.p90_seconds) if time > 0]
+    if not times:
+        return None
+    return 10.0 ** math.floor(math.log10(min(times))), 10.0 ** (math.floor(math.log10(max(times))) + 1)
 
 
 def _colour(item: Score) -> str:

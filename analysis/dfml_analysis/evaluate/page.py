@@ -22,7 +22,7 @@ def render_page(answers: Sequence[Answer], configuration: Mapping[str, object]) 
     scores, pooled = score(answers), overview(answers)
     names = [item.method for item in pooled]
     conditions = by_condition(scores)
-    told = [f"{name} {value}" for name, value in configuration.items() if value is not None]
+    told = [name if value is True else f"{name} {value}" for name, value in configuration.items() if value is not None]
     counted = f"{len({answer.key[:3] for answer in answers})} cases, {len(names)} methods"
     return _template().render(
         css=theme_css(":root"),

@@ -53,8 +53,14 @@ def _conditions_table(scores: Sequence[Score]) -> Table:
 def _line(item: Score, others: Sequence[Score]) -> tuple[str, ...]:
     shown = spell_share(item.top1) or f"{spell_share(item.alarms)} alarms"
     best = max((other for other in others if rightness(other) is not None), key=_order, default=None)
-    told = "" if best is None else f"{spell_right(best)} {best.method}"
+    told = "" if best is None else f"{_spell_as(item, best)} {best.method}"
     return (str(item.n), shown, spell_share(item.false_flags), *cells(item)[6:8], told)
+
+
+def _spell_as(item: Score, other: Score) -> str:
+    """Return of another method what is told of this one: its top-1, or its alarms where nothing was broken."""
+    share = other.alarms if item.top1 is None else other.top1
+    return "" if share is None else f"{share.value:.2f}"
 
 
 def _order(item: Score) -> float:
@@ -74,12 +80,6 @@ def rightness(item: Score) -> float | None:
     if item.top1 is not None:
         return item.top1.value
     return None if item.alarms is None else 1.0 - item.alarms.value
-
-
-def spell_right(item: Score) -> str:
-    """Return :func:`rightness` as ``0.90``."""
-    value = rightness(item)
-    return "" if value is None else f"{value:.2f}"
 
 
 def cells(item: Score) -> tuple[str, ...]:

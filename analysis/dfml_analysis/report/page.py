@@ -196,7 +196,8 @@ def _ask(localisation: Localisation, graph: "PipelineGraph | nx.DiGraph | None")
 
 
 def _tiles(localisation: Localisation, windows: Windows) -> list[Fact]:
-    tiles = [Fact(name.capitalize(), value) for name, value in answers(localisation) if name != SHOW_ME]
+    whose = ", suspect 1" if len(localisation.suspects) > 1 else ""
+    tiles = [Fact(f"{name.capitalize()}{whose}", value) for name, value in answers(localisation) if name != SHOW_ME]
     if not localisation.suspects:
         tiles.append(Fact("Requests compared", f"{len(windows.reference):,} before, {len(windows.current):,} after"))
     target = localisation.target
