@@ -178,8 +178,9 @@ def render_report(localisation: Localisation, windows: Windows, traces: Sequence
 
 
 def _breakable(words: str) -> Markup:
-    """Return the words with places at which a browser may break a long name."""
-    return Markup(re.sub(r"(?<=[_./:-])(?=\w)", "<wbr>", str(escape(words))))  # noqa: S704 - escaped just before
+    """Return the words with places at which a browser may break a long name, and dates that it may not break."""
+    broken = re.sub(r"(?<=[_./:-])(?=[^\W\d])", "<wbr>", str(escape(words)))
+    return Markup(re.sub(r"\d{4}-\d\d-\d\d", r'<span class="whole">\g<0></span>', broken))  # noqa: S704 - escaped above
 
 
 @cache

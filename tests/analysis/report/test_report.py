@@ -258,3 +258,18 @@ def test_the_key_of_the_graph_has_the_colours_that_occur(tmp_path: Path) -> None
     page, _, _ = report(tmp_path, table(2))
     assert "behaves as before, given what it was fed" in page.texts
     assert "behaves differently" not in page.texts
+
+
+def test_long_names_are_broken_at_their_joints_and_dates_are_not(tmp_path: Path) -> None:
+    frames = [
+        table(seed, moved_by=moved_by).rename(columns={"y": "shop_AWS::Y"}) for seed, moved_by in ((1, 0), (2, 2))
+    ]
+    for frame, day in zip(frames, (1, 2), strict=True):
+        frame.index = pd.date_range(f"2024-05-0{day}", periods=len(frame), freq="s", tz="UTC")
+    graph = read_graph({"x": [], "shop_AWS::Y": ["x"], "z": ["shop_AWS::Y"]})
+    found = localise(graph, *frames, "z")
+    path = write_report(tmp_path / "r.html", found, graph=graph, reference=frames[0], current=frames[1])
+    text = path.read_text(encoding="utf-8")
+    assert "shop_<wbr>AWS:<wbr>:<wbr>Y" not in text
+    assert "shop_<wbr>AWS::<wbr>Y behaves differently." in text
+    assert '<span class="whole">2024-05-02</span> 00:00:00' in text
