@@ -28,9 +28,6 @@ class Verbs(TyperGroup):
                 raise
             complain(str(error))
             raise typer.Exit(BAD_USAGE if isinstance(error, BadInputError) else FAILED) from error
-        except BrokenPipeError:
-            # Who reads stdout has seen enough (`| head`); the parser ends the process without a word.
-            raise
         except Exception as error:
             if (
                 ctx.params.get("debug")
