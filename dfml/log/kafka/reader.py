@@ -1,33 +1,42 @@
 """Reads assigned topic partitions from Kafka, with as many consumers as they need.
 
-A fetch names every partition of its consumer, so a record's delay grows with their number (1 ms at 4, 2 at 400, 8 to 18
-at 4,000): beyond some hundreds another consumer is begun.
+A fetch names every partition of its consumer, and each record that comes ends a fetch, so that delay and work of a
+record grow with their number (1 ms at 4, 2 at 400, 8 to 18 at 4,000, on a broker that does nothing else). Where there
+are many, those that something comes to are therefore read by a consumer of their own, whose fetches are short, and the
+others wait in consumers of some hundreds each, whose fetches are long and seldom end.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
-from confluent_kafka import Consumer, KafkaError, Message
-from confluent_kafka import TopicPartition as KafkaPlace
+from confluent_kafka import KafkaError, Message
 
 from dfml.aside import call_aside
 from dfml.errors import LogError
 from dfml.log.base import Reader
 from dfml.log.kafka.catalogue import Catalogue
-from dfml.log.kafka.client import Properties, client_logger
-from dfml.log.kafka.errors import UNKNOWN, translate, translated
+from dfml.log.kafka.client import Properties
+from dfml.log.kafka.errors import UNKNOWN, translate
+from dfml.log.kafka.fetcher import Fetcher
 from dfml.log.kafka.lost import is_lost
 from dfml.record import Headers, Record, TopicName, TopicPartition
 
 logger = logging.getLogger(__name__)
 
+BUSY_PARTITIONS = 100
+"""So many are read by the first consumer, those that something comes to before others."""
 PARTITIONS_PER_CONSUMER = 500
+"""So many by each of the others."""
+CALM_S = 10.0
+"""To what nothing comes for so long gives its place among the busy ones up to another."""
 WAIT_S = 0.05
 """How long a waiting poll stays in one consumer before it looks whether the reader was closed."""
-LOOK_S = 0.001
+LOOK_S = 0.005
+"""How long it stays there where there are others to look at."""
 STILL_S = 5.0
 """A consumer that brings nothing so long is asked about: behind an outage some never fetch again, and say nothing."""
 CONFIRM_S = 1.0
@@ -62,15 +71,15 @@ class KafkaReader(Reader):
         self._closed = False
         self._guard = threading.RLock()
         self._asked = threading.Lock()
-        self._consumers: list[Consumer] = []
-        self._place_of: dict[TopicPartition, int] = {}
-        self._load: list[int] = []
-        self._heard_s: list[float] = []
-        self._asking: set[int] = set()
+        self._fetchers: list[Fetcher] = []
+        self._fetcher_of: dict[TopicPartition, Fetcher] = {}
         # Looked up with plain tuples, which equal a TopicPartition and take a fifth of the time to make.
         self._next: dict[tuple[TopicName, int], int] = {}
         self._turn = 0
         self._first: list[Message] = []
+        self._looked_s = 0.0
+        self._stood_at: dict[TopicPartition, int] = {}
+        self._calm: list[TopicPartition] = []
 
     def assign(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Add topic partitions, each read from its offset on; an assigned one is moved to the offset."""
@@ -89,74 +98,105 @@ class KafkaReader(Reader):
         with self._guard:
             self._leave([place for place in partitions if place in self._next])
 
-    def _take_up(self, offsets: Mapping[TopicPartition, int]) -> None:
-        chosen: dict[int, list[KafkaPlace]] = {}
+    def _take_up(self, offsets: Mapping[TopicPartition, int], *, calm: bool = False) -> None:
+        """Read these too, by the first consumer as far as that has room, or by the others alone if they are calm."""
+        chosen: dict[Fetcher, dict[TopicPartition, int]] = defaultdict(dict)
         for place, offset in offsets.items():
-            number = self._emptiest()
-            self._load[number] += 1
-            self._place_of[place] = number
+            fetcher = self._with_room(chosen, calm=calm)
+            self._fetcher_of[place] = fetcher
             self._next[place] = offset
-            chosen.setdefault(number, []).append(KafkaPlace(place.topic, place.partition, offset))
-        for number, places in chosen.items():
-            with translated("begin to read (right: Read)"):
-                self._consumers[number].incremental_assign(places)
+            chosen[fetcher][place] = offset
+        for fetcher, begins in chosen.items():
+            fetcher.assign(begins)
 
-    def _emptiest(self) -> int:
-        number = min(range(len(self._load)), key=self._load.__getitem__, default=None)
-        if number is None or self._load[number] >= PARTITIONS_PER_CONSUMER:
-            self._consumers.append(Consumer(self._properties, logger=client_logger))
-            self._load.append(0)
-            self._heard_s.append(time.monotonic())
-            return len(self._load) - 1
-        return number
+    def _with_room(self, chosen: Mapping[Fetcher, Collection[TopicPartition]], *, calm: bool) -> Fetcher:
+        """Return the first consumer that can take one more, beside what is chosen for it."""
+        for number, fetcher in enumerate(self._fetchers):
+            limit = PARTITIONS_PER_CONSUMER if number else 0 if calm else BUSY_PARTITIONS
+            if len(fetcher.places) + len(chosen.get(fetcher, ())) < limit:
+                return fetcher
+        self._fetchers.append(Fetcher(self._properties))
+        return self._fetchers[-1]
+
+    def _leave(self, places: Iterable[TopicPartition]) -> None:
+        chosen: dict[Fetcher, list[TopicPartition]] = defaultdict(list)
+        for place in places:
+            chosen[self._fetcher_of.pop(place)].append(place)
+            del self._next[place]
+        for fetcher, found in chosen.items():
+            fetcher.unassign(found)
+
+    # -- consumers that bring nothing any more ------------------------------------------------------------------------
 
     def replace_lost(self) -> None:
         """Replace consumers that have lost their brokers for good; it may be called on any thread."""
         with self._asked:
-            lost = [] if self._closed else [number for number, each in enumerate(self._consumers) if is_lost(each)]
+            lost = [] if self._closed else [each for each in self._fetchers if is_lost(each.consumer)]
             with self._guard:
-                for number in lost:
-                    self._replace(number)
+                for fetcher in lost:
+                    self._replace(fetcher)
 
-    def _replace(self, number: int) -> None:
+    def _replace(self, fetcher: Fetcher) -> None:
         """Read on from the same positions by a new consumer."""
-        new = Consumer(self._properties, logger=client_logger)
-        new.incremental_assign([KafkaPlace(*place, offset) for place, offset in self._positions_of(number).items()])
-        self._consumers[number], self._first = new, []
-        self._heard_s[number] = time.monotonic()
+        fetcher.begin_anew(self._positions_of(fetcher))
+        self._first = []
 
-    def _positions_of(self, number: int) -> dict[TopicPartition, int]:
-        return {place: self._next[place] for place, other in self._place_of.items() if other == number}
+    def _positions_of(self, fetcher: Fetcher) -> dict[TopicPartition, int]:
+        return {place: self._next[place] for place in fetcher.places}
 
-    def _ask_about(self, number: int) -> None:
+    def _ask_about(self, fetcher: Fetcher) -> None:
         """Replace a consumer that does not bring what is there; called on a thread of its own."""
         try:
             with self._guard:
-                before = self._positions_of(number)
+                before = self._positions_of(fetcher)
             ends = self._catalogue.end(before)
             if all(offset >= ends[place] for place, offset in before.items()):
                 return
             time.sleep(CONFIRM_S)
             with self._asked, self._guard:
-                if not self._closed and self._positions_of(number) == before:
+                if not self._closed and self._positions_of(fetcher) == before:
                     logger.warning("a consumer of Kafka has stopped to fetch; another takes its place")
-                    self._replace(number)
+                    self._replace(fetcher)
         except LogError:
             pass  # the cluster does not answer, or a topic is gone: it is asked again
         finally:
             with self._guard:
-                self._heard_s[number] = time.monotonic()
-                self._asking.discard(number)
+                fetcher.heard_s = time.monotonic()
+                fetcher.is_asked_about = False
 
-    def _leave(self, places: Iterable[TopicPartition]) -> None:
-        chosen: dict[int, list[KafkaPlace]] = {}
-        for place in places:
-            number = self._place_of.pop(place)
-            del self._next[place]
-            self._load[number] -= 1
-            chosen.setdefault(number, []).append(KafkaPlace(place.topic, place.partition))
-        for number, found in chosen.items():
-            self._consumers[number].incremental_unassign(found)
+    # -- busy and calm ------------------------------------------------------------------------------------------------
+
+    def _bring_together(self, messages: Iterable[Message]) -> None:
+        """Have what something came to read by the first consumer, as far as that has room or can make some."""
+        busy = self._fetchers[0]
+        came = {TopicPartition(each.topic(), each.partition()) for each in messages if each.error() is None}
+        moved = [place for place in came if self._fetcher_of.get(place, busy) is not busy]
+        self._make_room(len(busy.places) + len(moved) - BUSY_PARTITIONS)
+        if moved := moved[: max(BUSY_PARTITIONS - len(busy.places), 0)]:
+            self._move(moved)
+
+    def _make_room(self, n_wanted: int) -> None:
+        """Let as many leave the first consumer as are wanted, and nothing has come to for a time."""
+        busy, now_s = self._fetchers[0], time.monotonic()
+        if n_wanted > 0 and now_s > self._looked_s + CALM_S:
+            at, before = self._positions_of(busy), self._stood_at
+            self._calm = [place for place, offset in at.items() if before.get(place) == offset]
+            self._looked_s, self._stood_at = now_s, at
+        gone: list[TopicPartition] = []
+        while self._calm and len(gone) < n_wanted:
+            place = self._calm.pop()
+            if place in busy.places and self._next[place] == self._stood_at[place]:
+                gone.append(place)
+        if gone:
+            self._move(gone, calm=True)
+
+    def _move(self, places: Collection[TopicPartition], *, calm: bool = False) -> None:
+        """Have another consumer read topic partitions on from where they stand."""
+        at = {place: self._next[place] for place in places}
+        self._leave(places)
+        self._take_up(at, calm=calm)
+
+    # -- records ------------------------------------------------------------------------------------------------------
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """Return up to ``max_records`` records, waiting at most ``timeout_s`` seconds for the first."""
@@ -174,30 +214,36 @@ class KafkaReader(Reader):
         """Take what has been fetched, beginning with the consumer whose turn it is."""
         with self._guard:
             first, self._first = self._first, []
-            if first:
-                self._heard_s[0] = time.monotonic()
             records = self._records(first) if first else []
-            n_consumers, now_s = len(self._consumers), time.monotonic()
-            for step in range(n_consumers):
+            n_fetchers, now_s = len(self._fetchers), time.monotonic()
+            calm: list[Message] = []
+            for step in range(n_fetchers):
                 if len(records) >= max_records:
                     break
-                number = (self._turn + step) % n_consumers
-                if messages := self._consumers[number].consume(max_records - len(records), 0):
-                    self._heard_s[number] = now_s
+                number = (self._turn + step) % n_fetchers
+                fetcher = self._fetchers[number]
+                if messages := fetcher.take(max_records - len(records)):
                     records += self._records(messages)
-                elif now_s - self._heard_s[number] > STILL_S and number not in self._asking:
-                    self._asking.add(number)
-                    call_aside(partial(self._ask_about, number))
+                    if number:
+                        calm += messages
+                elif now_s - fetcher.heard_s > STILL_S and not fetcher.is_asked_about:
+                    fetcher.is_asked_about = True
+                    call_aside(partial(self._ask_about, fetcher))
             self._turn += 1
+            if calm:
+                self._bring_together(calm)
         return records
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for a first record and keep it for the next poll; several consumers are looked at by the polls alone."""
-        if len(self._consumers) != 1:
+        """Wait for a first record of the first consumer and keep it for the next poll; the polls look at the others."""
+        if not self._fetchers:
             time.sleep(min(timeout_s, LOOK_S))
-        elif not self._first and (message := self._consumers[0].poll(timeout_s)) is not None:
-            with self._guard:
-                self._first.append(message)
+        elif not self._first:
+            only = len(self._fetchers) == 1
+            message = self._fetchers[0].wait(timeout_s if only else min(timeout_s, LOOK_S))
+            if message is not None:
+                with self._guard:
+                    self._first.append(message)
 
     def _records(self, messages: list[Message]) -> list[Record]:
         """Make records of messages and note the positions behind them; partition ends move positions too.
@@ -253,8 +299,8 @@ class KafkaReader(Reader):
         with self._asked, self._guard:
             if not self._closed:
                 self._closed = True
-                for consumer in self._consumers:
-                    consumer.close()
+                for fetcher in self._fetchers:
+                    fetcher.close()
 
     def _check_open(self) -> None:
         if self._closed or self._log_closed():

@@ -34,6 +34,7 @@ def places(log: KafkaLog) -> list[TopicPartition]:
 def test_more_topic_partitions_than_one_consumer_takes_are_all_read(
     log: KafkaLog, places: list[TopicPartition], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(kafka_reader, "BUSY_PARTITIONS", 1)
     monkeypatch.setattr(kafka_reader, "PARTITIONS_PER_CONSUMER", 2)
     reader = log.reader()
     reader.assign(dict.fromkeys(places, 0))
@@ -43,6 +44,37 @@ def test_more_topic_partitions_than_one_consumer_takes_are_all_read(
     put(log, places[1], b"unwanted")
     put(log, places[0], b"wanted")
     assert values(take(reader, 1)) == [b"wanted"]
+
+
+def test_what_something_comes_to_is_read_by_the_first_consumer(
+    log: KafkaLog, places: list[TopicPartition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_reader, "BUSY_PARTITIONS", 2)
+    monkeypatch.setattr(kafka_reader, "CALM_S", 0.2)
+    reader = log.reader()
+    reader.assign(dict.fromkeys(places, 0))
+    busy, calm = reader._fetchers
+    assert busy.places == {places[0], places[1]}
+    written: dict[TopicPartition, list[bytes]] = {place: [] for place in places}
+    read: dict[TopicPartition, list[bytes]] = {place: [] for place in places}
+
+    def read_on() -> None:
+        for record in reader.poll(100, 0.05):
+            read[TopicPartition(record.topic, record.partition)].append(record.value)
+
+    def write_and_read(*wanted: TopicPartition) -> bool:
+        for place in wanted:
+            written[place].append(b"%d" % len(written[place]))
+            put(log, place, written[place][-1])
+        read_on()
+        return busy.places >= set(wanted)
+
+    until(lambda: write_and_read(places[3], places[4]))
+    assert busy.places == {places[3], places[4]}
+    until(lambda: write_and_read(places[0], places[4]))
+    assert busy.places == {places[0], places[4]}
+    assert calm.places == set(places) - busy.places
+    until(lambda: (read_on(), read == written)[-1])
 
 
 def test_what_a_thread_waited_for_comes_with_the_next_poll(log: KafkaLog, places: list[TopicPartition]) -> None:
@@ -93,8 +125,8 @@ def test_a_consumer_that_has_stopped_to_fetch_is_replaced(
     reader.assign({places[0]: 0})
     put(log, places[0], b"before")
     assert values(take(reader, 1)) == [b"before"]
-    [consumer] = reader._consumers
-    consumer.pause([KafkaPlace(places[0].topic, places[0].partition)])
+    [fetcher] = reader._fetchers
+    fetcher.consumer.pause([KafkaPlace(places[0].topic, places[0].partition)])
     put(log, places[0], b"after")
     assert values(take(reader, 1)) == [b"after"]
     assert "a consumer of Kafka has stopped to fetch; another takes its place" in caplog.messages
@@ -110,6 +142,7 @@ def test_a_consumer_to_which_nothing_comes_is_left_alone(
     reader.assign(dict.fromkeys(places, 0))
     put(log, places[0], b"first")
     assert values(take(reader, 1)) == [b"first"]
-    consumers = list(reader._consumers)
+    [fetcher] = reader._fetchers
+    consumer = fetcher.consumer
     until(lambda: not reader.poll(1, 0.05) and len(asked) > 1)
-    assert reader._consumers == consumers
+    assert fetcher.consumer is consumer
