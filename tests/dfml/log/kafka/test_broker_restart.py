@@ -89,7 +89,7 @@ def test_who_reads_writes_or_is_a_member_is_replaced_when_it_has_lost_its_broker
     log.flush(20.0)
     membership, reader = log.join("g", 1), log.reader()
     reader.assign({PLACE: 0})
-    reader._consumers[0] = Consumer({**NOWHERE, "group.id": "g"})
+    reader._fetchers[0].consumer = Consumer({**NOWHERE, "group.id": "g"})
     membership._consumer = Consumer({**NOWHERE, "group.id": "g"})
     log._sender._producer = Producer(NOWHERE)
     send()
