@@ -72,9 +72,9 @@ class Beginnings:
         """
         if self._waiting:
             self._log.flush(FLUSH_S)
+        known = self._log.topics() if self._waiting else {}
         while self._waiting:
             worker, places = self._waiting[0]
-            known = self._log.topics()
             self._begin(worker, [place for place in places if place.topic in known])
             self._waiting.pop(0)
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from dfml.clock import Clock, wall_clock_ms
 from dfml.errors import LogError, UnknownTopicError
-from dfml.log.base import Log
+from dfml.log.base import Log, TopicConfig
 from dfml.record import Record, TopicName, TopicPartition
 from dfml_engine.beginning import Beginnings
 from dfml_engine.counts import LoopCounts
@@ -160,11 +160,14 @@ class EventLoop:
         LogError
             If the log does not tell of them now; the next refresh tries again.
         """
+        known: Mapping[TopicName, TopicConfig] = {}
         for number, worker in enumerate(self._workers):
-            wanted, before = worker.topics(), self._wanted.get(number, frozenset())
-            if wanted is before:
+            wanted = worker.topics()
+            if wanted is self._wanted.get(number):
                 continue
-            self._add_topics(worker, wanted - before)
+            before = self._wanted.get(number, NOTHING)
+            known = known or self._log.topics()
+            self._add_topics(worker, wanted - before, known)
             self._remove_topics(worker, before - wanted)
             self._wanted[number] = wanted
         self._beginnings.begin()
@@ -223,8 +226,9 @@ class EventLoop:
             wanted = self._wanted[number] if worker.group else NOTHING
             self._beginnings.add(worker, [TopicPartition(topic, each) for topic in wanted for each in handover.gained])
 
-    def _add_topics(self, worker: Worker, topics: Collection[TopicName]) -> None:
-        known = self._log.topics() if topics else {}
+    def _add_topics(
+        self, worker: Worker, topics: Collection[TopicName], known: Mapping[TopicName, TopicConfig]
+    ) -> None:
         for topic in topics:
             self._readers[topic].append(worker)
         places = [

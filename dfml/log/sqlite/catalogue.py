@@ -26,6 +26,8 @@ class Catalogue:
         By ``tp``: the transaction that moved the end last, the end, the youngest timestamp before it.
     commits
         By ``tp`` and group id: the transaction that moved the committed position last, the position.
+    noted
+        By group id (0: topics): the transaction that changed its membership last.
     memberships
         Groups whose membership changed since the owner of the catalogue last emptied this set.
     seen
@@ -50,6 +52,7 @@ class Catalogue:
         self.ends: dict[int, tuple[int, int, int]] = {}
         self.commits: dict[tuple[int, int], tuple[int, int]] = {}
         self.memberships: set[int] = set()
+        self.noted: dict[int, int] = {}
         self.seen = _UNKNOWN
         self._data_version = _UNKNOWN
         self._last_tp = 0
@@ -59,6 +62,7 @@ class Catalogue:
         """Return a catalogue for another connection, without committed positions, that knows what this one does."""
         copied = Catalogue(connection, with_commits=False)
         copied.topics, copied.ids, copied.ends = dict(self.topics), dict(self.ids), dict(self.ends)
+        copied.noted = dict(self.noted)
         copied.seen, copied._last_tp, copied._deletions = self.seen, self._last_tp, self._deletions
         return copied
 
@@ -114,12 +118,13 @@ class Catalogue:
             self._cursor.execute("COMMIT")
 
     def _take_topics(self) -> list[int] | None:
-        where = (TOPICS_CHANGED, TOPICS_CHANGED)
-        deletions = self._cursor.execute("SELECT at FROM marks WHERE tp = ? AND grp = ?", where).fetchone()[0]
+        marks = self._cursor.execute(self._select_marks, (self.seen,)).fetchall()
+        deletions = next((at for _, tp, group, at, _ in marks if tp == group == TOPICS_CHANGED), self._deletions)
         anew = deletions != self._deletions
         if anew:
             self.forget()
             self._deletions = deletions
+            marks = self._cursor.execute(self._select_marks, (self.seen,)).fetchall()
         # A topic never changes while it exists: only those of new partition numbers are read.
         for name, n_partitions, retention_ms, cleanup in self._cursor.execute(SELECT_NEW_TOPICS, (self._last_tp,)):
             self.topics[TopicName(name)] = TopicConfig(name, n_partitions, retention_ms, Cleanup(cleanup))
@@ -128,7 +133,7 @@ class Catalogue:
             self._last_tp = tp
             if topic is not None:
                 self.ids[TopicPartition(topic, number)] = tp
-        moved = self._take_marks(self._cursor.execute(self._select_marks, (self.seen,)).fetchall())
+        moved = self._take_marks(marks)
         return None if anew else moved
 
     def _take_marks(self, rows: list[tuple[int, int, int, int, int]]) -> list[int]:
@@ -136,6 +141,7 @@ class Catalogue:
         for changed, tp, group, at, newest_ms in rows:
             self.seen = max(self.seen, changed)
             if tp == TOPICS_CHANGED:
+                self.noted[group] = changed
                 if group:
                     self.memberships.add(group)
             elif group:

@@ -22,6 +22,8 @@ STALLED_S = 0.2
 INSERT_RECORDS = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)"
 MOVE_ENDS = "UPDATE marks SET changed = ?, at = ?, newest_ms = ? WHERE changed = ? AND tp = ? AND grp = 0"
 MOVE_COMMITS = "UPDATE marks SET changed = ?, at = ? WHERE changed = ? AND tp = ? AND grp = ?"
+MOVE_NOTE = f"UPDATE marks SET changed = ?, at = at + ? WHERE changed = ? AND tp = {TOPICS_CHANGED} AND grp = ?"
+INSERT_NOTE = f"INSERT INTO marks VALUES (?, {TOPICS_CHANGED}, ?, ?, 0) ON CONFLICT DO UPDATE SET at = at + excluded.at"
 INSERT_COMMITS = "INSERT INTO marks VALUES (?, ?, ?, ?, 0)"
 
 
@@ -119,13 +121,10 @@ class Writer:
 
     def note_change(self, group: int, n_deletions: int = 0) -> None:
         """Tell other connections, within a unit, that topics (group 0) or a group's membership changed."""
-        where = (TOPICS_CHANGED, group)
-        moved = self._cursor.execute(
-            "UPDATE marks SET changed = ?, at = at + ? WHERE tp = ? AND grp = ?",
-            (self.known.seen + 1, n_deletions, *where),
-        )
+        changed = self.known.seen + 1
+        moved = self._cursor.execute(MOVE_NOTE, (changed, n_deletions, self.known.noted.get(group), group))
         if not moved.rowcount:
-            self._cursor.execute(INSERT_COMMITS, (self.known.seen + 1, *where, n_deletions))
+            self._cursor.execute(INSERT_NOTE, (changed, group, n_deletions))
 
     def close(self) -> None:
         """Close the connection; further units raise LogError."""
