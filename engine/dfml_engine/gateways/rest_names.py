@@ -12,11 +12,12 @@ NAMED_PIPELINES = 20
 
 
 def find_pipeline(
-    pipelines: Mapping[str, PipelineStatus], path: Mapping[str, str], routed_to: str = ""
+    pipelines: Mapping[str, PipelineStatus], path: Mapping[str, str], routed_to: str = "", *, suggests: bool = True
 ) -> PipelineStatus:
     """Return the pipeline of a path's ``name`` and ``version``, or of the header ``seldon-model``, which goes first.
 
-    Both may spell it ``name.pipeline``. What stands under ``/v2/models`` is looked up as a pipeline too.
+    Both may spell it ``name.pipeline``. What stands under ``/v2/models`` is looked up as a pipeline too. Who asks again
+    and again wants no suggestions, for which a name is compared with all others.
 
     Raises
     ------
@@ -26,7 +27,8 @@ def find_pipeline(
     asked = routed_to or path["name"]
     status = pipelines.get(asked.removesuffix(".pipeline"))
     if status is None:
-        raise NotFoundError(_not_loaded(asked, pipelines))
+        name = asked.removesuffix(".pipeline")
+        raise NotFoundError(_not_loaded(asked, pipelines) if suggests else f"pipeline {name!r} is not loaded")
     version = path.get("version")
     if version is not None and version != str(status.version):
         msg = f"pipeline {status.name!r} has version {status.version}, not {version!r}"

@@ -48,16 +48,16 @@ class ReadCalls:
 
     async def pipeline_ready(self, request: Request) -> Response:
         """Answer 200 when the pipeline takes requests, else 503 with the reason."""
-        status = self._find(request)
+        status = self._find(request, suggests=False)
         ready = status.ready and self._gateway.ready()
         document: dict[str, object] = {"name": status.name, "ready": ready}
         if not ready:
             document["reason"] = status.reason or "the gateway is not ready"
         return json_response(200 if ready else 503, document)
 
-    def _find(self, request: Request) -> PipelineStatus:
+    def _find(self, request: Request, *, suggests: bool = True) -> PipelineStatus:
         routed_to = read_headers(request.scope["headers"]).routed_to
-        return find_pipeline(self._gateway.pipelines(), request.path_params, routed_to)
+        return find_pipeline(self._gateway.pipelines(), request.path_params, routed_to, suggests=suggests)
 
 
 def _describe(status: PipelineStatus) -> dict[str, object]:
