@@ -13,7 +13,7 @@ from dfml.lineage.traces import Trace
 _BAR_CELLS = 10
 """Few, so that a terminal of 80 columns has room for what a record says."""
 _SHOWN_POSITIONS = 20
-_COLUMNS = ("#", "ms", "record", "from", "wait", "call", "says")
+_COLUMNS = ("#", "ms", "record", "from", "wait ms", "call ms", "says")
 
 
 def render_trace(trace: Trace) -> RenderableType:
@@ -29,7 +29,7 @@ def render_trace(trace: Trace) -> RenderableType:
         table.add_column(name, justify="right" if name != "record" else "left", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in _COLUMNS[3:]:
-        justify: JustifyMethod = "right" if name in {"wait", "call"} else "left"
+        justify: JustifyMethod = "right" if name.endswith("ms") else "left"
         table.add_column(name, justify=justify, no_wrap=True, ratio=1 if name == "says" else None)
     for row, record in zip(_rows(said), said["records"], strict=True):
         bar = _bar(record["at_ms"], said["duration_ms"])

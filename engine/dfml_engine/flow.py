@@ -6,6 +6,7 @@ forgotten when every rule has fired or can fire no more.
 
 from dataclasses import dataclass, field
 from enum import Enum
+from sys import intern
 
 from dfml import headers as h
 from dfml.inference.codec import Message
@@ -116,7 +117,7 @@ class Flow:
     gatherings: dict[tuple[int, int], Gathering] = field(default_factory=dict)
     ended: dict[tuple[int, int], Ended] = field(default_factory=dict)
     failed: bool = False
-    lacks: list[str] = field(default_factory=list)
+    lacks: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -139,10 +140,18 @@ class Flow:
 
 
 def _inherited(topology: Topology, record: Record) -> Headers:
-    """Return what the request's records inherit; a record of another pipeline is entered in this one."""
-    inherited = h.passed_on(record.headers)
-    if (h.PIPELINE, topology.pipeline.encode()) in inherited:
-        return inherited
-    named = ((h.PIPELINE, topology.pipeline.encode()), (h.VERSION, b"%d" % topology.version))
-    # Nobody waits here for what another pipeline's caller asked: its deadline stays behind.
-    return named + tuple(header for header in inherited if header[0] not in {h.PIPELINE, h.VERSION, h.DEADLINE})
+    """Return what the request's records inherit; a record of another pipeline is entered in this one.
+
+    Thousands of requests are remembered at once: what is the same in all of them is one object.
+    """
+    left_out = _OWN_OR_NAMING
+    if (h.PIPELINE, topology.pipeline.encode()) not in record.headers:
+        # Nobody waits here for what another pipeline's caller asked: its deadline stays behind.
+        left_out |= {h.DEADLINE}
+    key = record.key
+    return topology.naming + tuple(
+        (intern(name), key if value == key else value) for name, value in record.headers if name not in left_out
+    )
+
+
+_OWN_OR_NAMING = h.OWN_TO_RECORD | {h.PIPELINE, h.VERSION}

@@ -305,7 +305,7 @@ class Task:
         for slot, arrival in arrivals.items():
             others = [name for name in lacking if name != rule.slots[slot].name]
             self._drop(flow.topology, arrival.record, rule, ending.value, others)
-        flow.lacks = flow.lacks or list(lacking)
+        flow.lacks = flow.lacks or tuple(lacking)
         self._end(flow, gathering, ending)
         causes = [*(arrival.record for arrival in arrivals.values()), *gathering.causes]
         # In a cyclic pipeline another visit may still bring the output.

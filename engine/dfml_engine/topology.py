@@ -109,11 +109,13 @@ class Topology:
 
     ``feeds`` says which slots a topic's records of this pipeline fill, ``external_feeds`` the same for records of other
     pipelines (by topic and pipeline name), ``dependants`` which slots stay empty for ever when a rule never fires.
-    Of other pipelines it reads what was written at ``since_ms`` (milliseconds since the epoch) or later.
+    Of other pipelines it reads what was written at ``since_ms`` (milliseconds since the epoch) or later. ``naming`` is
+    pipeline and version as headers.
     """
 
     pipeline: str
     version: int
+    naming: Headers
     rules: tuple[FiringRule, ...]
     feeds: Mapping[TopicName, tuple[Feed, ...]]
     external_feeds: Mapping[tuple[TopicName, str], tuple[Feed, ...]]
@@ -127,11 +129,6 @@ class Topology:
     def name(self) -> str:
         """Pipeline and version, for messages."""
         return f"{self.pipeline} v{self.version}"
-
-    @property
-    def naming(self) -> Headers:
-        """Pipeline and version, as headers."""
-        return ((h.PIPELINE, self.pipeline.encode()), (h.VERSION, b"%d" % self.version))
 
     def is_read(self, topic: TopicName) -> bool:
         """Whether a record of this pipeline on the topic has a reader: a rule, the model gateway or the caller."""
@@ -155,6 +152,7 @@ def compile_pipeline(pipeline: Pipeline, version: int, topics: Topics, since_ms:
     return Topology(
         pipeline=pipeline.name,
         version=version,
+        naming=((h.PIPELINE, pipeline.name.encode()), (h.VERSION, b"%d" % version)),
         rules=rules,
         feeds=own,
         external_feeds=external,
