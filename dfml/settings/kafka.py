@@ -158,6 +158,10 @@ def read_properties(node: "Node | None") -> dict[str, str]:
     return values
 
 
+_PROPERTY = re.compile(r"^\W*[a-z]+(\.[a-z]+)+\W*[=:]")
+"""How properties begin that were given in the place of their file: ``sasl.password=``, ``{sasl.password:``."""
+
+
 def read_secrets(file: Path) -> dict[str, str]:
     """Read a file of properties: YAML when its name ends with .yaml or .yml, else lines ``name=value``.
 
@@ -169,6 +173,12 @@ def read_secrets(file: Path) -> dict[str, str]:
     SettingsError
         If it cannot be read, is written otherwise or sets a property of ``OWNED``; the text quotes none of its values.
     """
+    if _PROPERTY.search(str(file)):
+        msg = (
+            "kafka_secrets: expected the name of a file, got what looks like properties (not shown: they may be "
+            "secret); write them into a file, one name=value a line, and name that"
+        )
+        raise SettingsError(msg)
     try:
         text = file.read_text(encoding="utf-8")
         found = parse_properties(text) if file.suffix in {".yaml", ".yml"} else _parse_lines(text)

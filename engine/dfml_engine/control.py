@@ -245,11 +245,13 @@ def part_problem(registry: Registry, spec: LoadedSpec, part: str) -> str:
 
 def pipeline_problem(registry: Registry, spec: LoadedSpec) -> str:
     """Return why a pipeline cannot answer, or "": the engine must run it and every step's model be loaded."""
-    problems = [part_problem(registry, spec, ENGINE_PART)]
+    own = part_problem(registry, spec, ENGINE_PART)
+    unloaded, of_models = [], dict[str, list[str]]()
     for step in spec.pipeline.spec.steps:
         model = registry.newest("Model", step.name)
         if model is None:
-            problems.append(f"model '{step.name}' is not loaded")
-        else:
-            problems.append(part_problem(registry, model, MODEL_PART))
-    return "; ".join(problem for problem in problems if problem)
+            unloaded.append(f"model '{step.name}' is not loaded")
+        elif problem := part_problem(registry, model, MODEL_PART):
+            of_models.setdefault(problem, []).append(step.name)
+    told = [f"{problem} (model{'s' * (len(names) > 1)} {', '.join(names)})" for problem, names in of_models.items()]
+    return "; ".join([*([own] if own else []), *unloaded, *told])

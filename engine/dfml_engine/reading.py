@@ -25,7 +25,6 @@ class Reading:
         self._moved: dict[tuple[TopicName, int], int] = {}
         self._paused: dict[TopicPartition, int] = {}
         self._pausing: frozenset[TopicName] = frozenset()
-        self._gone: set[TopicPartition] = set()
 
     def positions(self) -> dict[TopicPartition, int]:
         """Return the next offset of every topic partition, those that wait too.
@@ -56,15 +55,15 @@ class Reading:
     def begin_anew(self, at: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
         """Read what was deleted and has been made again from its beginning: its offsets mean other records.
 
-        It was gone when its end was asked for before, or ends before what had been read of it (``at``) by the time
-        when that was asked; where it has more records by then it is not noticed.
+        It ends before what had been read of it (``at``) by the time when that was asked; where it has more records by
+        then it is not noticed. That a topic is not listed says nothing: a broker that has just come back does not know
+        all of them for a moment.
         """
-        for place in [place for place, end in ends.items() if place in self._gone or end < at[place]]:
+        for place in [place for place, end in ends.items() if end < at[place]]:
             if place in self._next:
                 self._next[place] = 0
                 self._moved.pop(place, None)
                 self._reader.assign({place: 0})
-        self._gone = at.keys() - ends.keys()
 
     def end(self, places: Iterable[TopicPartition]) -> None:
         """Read these no more."""

@@ -167,8 +167,9 @@ class Task:
         rule, record, key = flow.topology.rules[feed.rule], arrival.record, (feed.rule, visit)
         was_used = self._writer.parents([record], record.partition) in parents
         if not was_used:
-            is_copy = self._writer.shares_topic(record, parents)
-            ended = Ending.FIRED if is_copy else self._ending_before(flow, rule, visit)
+            ended = (
+                Ending.FIRED if self._writer.shares_topic(record, parents) else self._ending_before(flow, rule, visit)
+            )
             self._drop(flow.topology, record, rule, *late_fate(rule, feed.slot, arrival, ended))
         if not rule.joins_any or key in flow.ended:
             flow.ended.setdefault(key, self._ending_before(flow, rule, visit))
@@ -244,10 +245,12 @@ class Task:
         key = (rule.index, visit)
         if key in flow.ended:
             return
-        if self.already and not rule.joins_any and self._sent(flow, rule, visit) is not None:
+        sent = bool(self.already) and self._sent(flow, rule, visit) is not None
+        if sent and not rule.joins_any:
             flow.ended[key] = self._ending_before(flow, rule, visit)
             return
         gathering = self._gathering(flow, rule, visit)
+        gathering.fired |= sent
         gathering.never |= 1 << slot
         gathering.missing += missing
         gathering.causes += causes
@@ -332,8 +335,7 @@ class Task:
         gathering = flow.gatherings.get((rule.index, visit)) or Gathering(rule, visit)
         self._end(flow, gathering, Ending.IMPOSSIBLE)
         flow.failed = True
-        records = [arrival.record for arrival in arrivals]
-        self._write_failure(flow, rule, visit, failure, records)
+        self._write_failure(flow, rule, visit, failure, records := [arrival.record for arrival in arrivals])
         self._give_up_dependants(flow, rule, records, {"inputs", "outputs"})
 
     def _write_failure(

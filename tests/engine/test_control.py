@@ -72,6 +72,13 @@ def test_what_is_loaded_with_no_engine_running_waits_for_one(control: Control, t
     assert reasons["p"].startswith("no engine has taken it up yet")
 
 
+def test_what_holds_of_several_models_is_said_once_and_names_them(control: Control, texts: Any):
+    two = "{steps: [{name: a}, {name: b, inputs: [a]}], output: {steps: [b]}}"
+    control.load(texts.documents(texts.model("a", "add1"), texts.model("b", "add1"), texts.pipeline("p", two)))
+    [status] = control.status("p")
+    assert status.reason.endswith("; no model-gateway has taken it up yet (models a, b)")
+
+
 def test_unloading_takes_every_version(control: Control, texts: Any):
     control.load(texts.documents(texts.model("m", "add1")))
     control.load(texts.documents(texts.model("m", "add100")))

@@ -8,10 +8,11 @@ import pytest
 from dfml.errors import LogUnavailableError
 from dfml.log import open_log
 from dfml.log.base import TopicConfig
-from dfml.record import Append, TopicName
+from dfml.record import Append, TopicName, TopicPartition
 from dfml.settings import Settings
 from dfml_engine.loop import EventLoop
 from dfml_engine.outcome import Outcome
+from dfml_engine.reading import Reading
 
 SLOW, QUICK = TopicName("slow"), TopicName("quick")
 
@@ -139,3 +140,14 @@ async def test_what_goes_to_a_topic_that_is_gone_is_kept_while_the_log_does_not_
     loop.submit(outcome(TopicName("gone"), b"1"))
     loop.write_now()
     assert loop.n_unwritten == 1
+
+
+def test_a_topic_that_the_log_does_not_list_for_a_moment_is_not_read_again(log) -> None:
+    reading, place = Reading(log.reader()), TopicPartition(SLOW, 0)
+    log.append(outcome(SLOW, b"1", b"2").appends)
+    reading.begin(place, 0)
+    assert len(reading.poll(10)) == 2
+    reading.begin_anew({place: 2}, {})
+    reading.begin_anew({place: 2}, {place: 2})
+    assert reading.poll(10) == []
+    reading.close()

@@ -261,6 +261,24 @@ def own() -> Topics:
     return Topics(f"recovery-{uuid4().hex[:8]}")
 
 
+def test_a_late_copy_does_not_take_an_answer_back_that_an_earlier_owner_gave(compile_spec: Callable):
+    spec = """{steps: [{name: a}, {name: b}, {name: c, inputs: [a.outputs.Z]}, {name: e, inputs: [a.outputs.X, b]}],
+        output: {steps: [e, c], stepsJoin: any}}"""
+    house, values = House(compile_spec("p", spec)), {}
+    for step, name in (("a", "X"), ("b", "Y"), ("e", "X")):
+        value = encode_response({name: np.ones(1)}, model_name="m", request_id="r").SerializeToString()
+        values[step] = message(TOPICS.model_outputs(step), "r1", step, value)
+        house.step(house.put(values[step]).topic)
+    assert house.results()[TOPICS.pipeline_outputs("p"), "", "r1"] == 1
+    sent = Sent()
+    for record in house.records[TOPICS.pipeline_outputs("p")]:
+        sent.add(record)
+    house.task = Task(Writer(TOPICS), sent)
+    house.step(house.put(values["a"]).topic)
+    house.close()
+    assert house.errors() == {}
+
+
 def test_only_results_at_the_partition_numbers_that_are_read_again_are_looked_at(log: Log, own: Topics):
     source, sink = own.model_outputs("a"), own.model_inputs("b")
     named = ((h.PIPELINE, b"p"), (h.VERSION, b"1"), (h.STEP, b"b"), (h.PARENTS, b"model.a.outputs@0"))

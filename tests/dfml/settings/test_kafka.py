@@ -137,6 +137,15 @@ def test_what_is_said_of_a_wrong_secrets_file_names_it_and_quotes_no_secret(
     assert SECRET not in told
 
 
+@pytest.mark.parametrize(
+    "text", [f"sasl.password={SECRET}", f"{{sasl.password: {SECRET}}}", f"sasl.password: {SECRET}"]
+)
+def test_secrets_in_the_place_of_their_file_are_refused_and_not_quoted(text: str) -> None:
+    told = refused("", DFML_KAFKA_SECRETS=text)
+    assert told.startswith("kafka_secrets: expected the name of a file, got what looks like properties")
+    assert SECRET not in told
+
+
 @pytest.mark.parametrize("name", OWNED)
 def test_a_property_that_dfml_sets_itself_is_refused_with_the_reason(name: str) -> None:
     told = refused(f"kafka: {{{name}: x}}\n")
