@@ -167,9 +167,8 @@ class Task:
         rule, record, key = flow.topology.rules[feed.rule], arrival.record, (feed.rule, visit)
         was_used = self._writer.parents([record], record.partition) in parents
         if not was_used:
-            ended = (
-                Ending.FIRED if self._writer.shares_topic(record, parents) else self._ending_before(flow, rule, visit)
-            )
+            is_copy = self._writer.shares_topic(record, parents)
+            ended = Ending.FIRED if is_copy else self._ending_before(flow, rule, visit)
             self._drop(flow.topology, record, rule, *late_fate(rule, feed.slot, arrival, ended))
         if not rule.joins_any or key in flow.ended:
             flow.ended.setdefault(key, self._ending_before(flow, rule, visit))
@@ -332,10 +331,10 @@ class Task:
         self._write_failure(flow, rule, 0, flow.without_output(ending), causes[-1:])
 
     def _fail_rule(self, flow: Flow, rule: FiringRule, visit: int, failure: Failure, arrivals: list[Arrival]) -> None:
-        gathering = flow.gatherings.get((rule.index, visit)) or Gathering(rule, visit)
-        self._end(flow, gathering, Ending.IMPOSSIBLE)
+        self._end(flow, flow.gatherings.get((rule.index, visit)) or Gathering(rule, visit), Ending.IMPOSSIBLE)
         flow.failed = True
-        self._write_failure(flow, rule, visit, failure, records := [arrival.record for arrival in arrivals])
+        records = [arrival.record for arrival in arrivals]
+        self._write_failure(flow, rule, visit, failure, records)
         self._give_up_dependants(flow, rule, records, {"inputs", "outputs"})
 
     def _write_failure(
@@ -377,8 +376,7 @@ class Task:
         self, topology: Topology, record: Record, rule: FiringRule, reason: str, missing: Sequence[str] = ()
     ) -> None:
         if self.already:
-            request = identity(record).request
-            own = Identity(topology.pipeline, topology.version, rule.step, request, 0)
+            own = Identity(topology.pipeline, topology.version, rule.step, identity(record).request, 0)
             dropped = self.already.parents(self._writer.topics.fates, own) or ()
             if self._writer.parents([record], record.partition) in dropped:
                 return
