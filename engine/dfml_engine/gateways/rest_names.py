@@ -27,8 +27,7 @@ def find_pipeline(
     asked = routed_to or path["name"]
     status = pipelines.get(asked.removesuffix(".pipeline"))
     if status is None:
-        name = asked.removesuffix(".pipeline")
-        raise NotFoundError(_not_loaded(asked, pipelines) if suggests else f"pipeline {name!r} is not loaded")
+        raise NotFoundError(_not_loaded(asked, pipelines, suggests=suggests))
     version = path.get("version")
     if version is not None and version != str(status.version):
         msg = f"pipeline {status.name!r} has version {status.version}, not {version!r}"
@@ -36,13 +35,14 @@ def find_pipeline(
     return status
 
 
-def _not_loaded(asked: str, pipelines: Mapping[str, PipelineStatus]) -> str:
+def _not_loaded(asked: str, pipelines: Mapping[str, PipelineStatus], *, suggests: bool) -> str:
     if asked.endswith(".model"):
         return f"model {asked.removesuffix('.model')!r} cannot be called by itself: call a pipeline that has it"
     if asked.endswith(".experiment"):
         return f"experiment {asked.removesuffix('.experiment')!r} is not loaded, or shares a model and not a pipeline"
     name = asked.removesuffix(".pipeline")
-    return f"pipeline {name!r} is not loaded{suggest(name, pipelines) or _loaded(pipelines)}"
+    others = (suggest(name, pipelines) or _loaded(pipelines)) if suggests else ""
+    return f"pipeline {name!r} is not loaded{others}"
 
 
 def _loaded(pipelines: Mapping[str, PipelineStatus]) -> str:

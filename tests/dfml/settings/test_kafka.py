@@ -138,7 +138,13 @@ def test_what_is_said_of_a_wrong_secrets_file_names_it_and_quotes_no_secret(
 
 
 @pytest.mark.parametrize(
-    "text", [f"sasl.password={SECRET}", f"{{sasl.password: {SECRET}}}", f"sasl.password: {SECRET}"]
+    "text",
+    [
+        f"sasl.password={SECRET}",
+        f"sasl.password: {SECRET}",
+        f"{{sasl.password: {SECRET}}}",
+        f'{{"sasl.password": "{SECRET}"}}',
+    ],
 )
 def test_secrets_in_the_place_of_their_file_are_refused_and_not_quoted(text: str) -> None:
     told = refused("", DFML_KAFKA_SECRETS=text)
