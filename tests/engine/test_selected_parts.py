@@ -136,3 +136,4 @@ async def test_selections_that_met_by_starting_at_the_same_time_are_told_of(begi
 async def test_processes_of_one_selection_share_its_partition_numbers(begin, wait) -> None:
     engines = [await begin(Part.ENGINE, "a-*") for _ in range(2)]
     await wait(lambda: [len(engine.parts.share.among(2)) for engine in engines] == [1, 1], timeout_s=20)
+    assert {number for engine in engines for number in engine.parts.share.among(2)} == {0, 1}
