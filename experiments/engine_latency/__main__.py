@@ -19,6 +19,7 @@ from rich.table import Table
 
 from experiments.engine_latency.chain import PIPELINE, chain_yaml, is_right
 from experiments.engine_latency.client import Connection, has_wrk, latencies_ms, requests_per_second
+from experiments.engine_latency.hop import hops_ms
 from experiments.engine_throughput.measure import measure
 from experiments.engine_throughput.operators import CHAIN
 from experiments.kafka_broker import Broker
@@ -91,9 +92,10 @@ def _latencies(numbers: Sequence[int], n_requests: int) -> Iterable[Row]:
 
 
 def _latencies_on_kafka(numbers: Sequence[int], n_requests: int, delivery: str) -> Iterator[Row]:
-    """Measure chains on one broker, each in a namespace of its own, with a process for each part."""
+    """Measure one bare hop, then chains on that broker, each in a namespace of its own, a process for each part."""
     medians = []
     with TemporaryDirectory(prefix="dfml-kafka-") as data, Broker(Path(data)) as broker:
+        yield from _percentiles(f"{delivery}, bare hop", hops_ms(broker.servers, delivery, n_requests, WARM_REQUESTS))
         for n_steps in track(numbers, f"latency on Kafka, {delivery}", console=errors):
             variables = {"DFML_DELIVERY": delivery, "DFML_PREFIX": f"chain{n_steps}"}
             with TemporaryDirectory() as folder:
