@@ -135,7 +135,7 @@ def accuse(verdict: Verdict, suspects: Sequence[Suspect], level: float) -> tuple
     return (*first, *(item for item in suspects if item.p_value <= level))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Localisation:
     """A verdict, its suspects (most suspect first) and how they were found.
 
@@ -305,6 +305,11 @@ class Localisation:
         from dfml_analysis.localisation_plot import plot_timeline  # noqa: PLC0415 - it needs this module
 
         return plot_timeline(self, ax)
+
+    def __repr__(self) -> str:
+        from dfml_analysis.rendering import to_text  # noqa: PLC0415 - it needs this module
+
+        return to_text(self)
 
     def _repr_html_(self) -> str:
         from dfml_analysis.rendering import to_html  # noqa: PLC0415 - it needs this module

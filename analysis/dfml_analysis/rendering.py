@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
+from io import StringIO
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -54,6 +55,7 @@ border-bottom:1px solid var(--dfml-line)}
 .dfml-localisation p{margin:0;color:var(--dfml-soft);font-size:12px}
 """
 SHOW_ME = "show me"
+TEXT_COLUMNS = 100
 MAX_ROWS = 10
 """Suspects that are shown; the rest is in the JSON."""
 
@@ -73,6 +75,14 @@ def to_terminal(localisation: "Localisation") -> RenderableType:
     if localisation.suspects:
         parts += [Text(), _table(localisation)]
     return Group(*parts)
+
+
+def to_text(localisation: "Localisation") -> str:
+    """Return what stands on the terminal as plain text, its lines at most 100 characters long."""
+    page = Console(width=TEXT_COLUMNS, file=StringIO(), color_system=None, force_terminal=False, force_jupyter=False)
+    with page.capture() as drawn:
+        page.print(to_terminal(localisation))
+    return "\n".join(line.rstrip() for line in drawn.get().rstrip().splitlines())
 
 
 def answers(localisation: "Localisation") -> Iterator[tuple[str, str]]:

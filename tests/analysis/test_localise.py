@@ -55,6 +55,17 @@ def test_the_attributes_of_a_window_are_not_copied_with_each_column() -> None:
     assert made.current.attrs["noted"] is copied
 
 
+def test_what_is_printed_is_what_stands_on_the_terminal(graph: nx.DiGraph) -> None:
+    current = _frame(200, 1)
+    current["y"] += 3.0
+    found = localise(graph, _frame(200), current, "z")
+    drawn = Console(width=100, file=io.StringIO(), color_system=None)
+    with drawn.capture() as terminal:
+        drawn.print(found)
+    assert str(found).splitlines() == [line.rstrip() for line in terminal.get().splitlines()]
+    assert str(found).startswith(found.sentence)
+
+
 def test_the_json_has_the_agreed_keys_and_is_json(graph: nx.DiGraph) -> None:
     current = _frame(200, 1)
     current["y"] += 3.0
