@@ -47,32 +47,35 @@ def member(log: KafkaLog) -> KafkaMembership:
 
 
 @pytest.fixture
-def committed(log: KafkaLog, place: TopicPartition) -> Callable[[int], None]:
-    def wait_for(offset: int) -> None:
-        until(lambda: log.committed("g", [place]) == {place: offset})
+def committed(log: KafkaLog, member: KafkaMembership, place: TopicPartition) -> Callable[[], int]:
+    """Return what is committed for the place once every commit has been answered that was sent before."""
 
-    return wait_for
+    def ask() -> int:
+        member.commit({TopicPartition(place.topic, 1): 0}, wait=True)
+        return log.committed("g", [place])[place]
+
+    return ask
 
 
 def test_positions_are_committed_again_each_hour_although_nothing_moved(
-    log: KafkaLog, member: KafkaMembership, place: TopicPartition, committed: Callable[[int], None]
+    member: KafkaMembership, place: TopicPartition, committed: Callable[[], int]
 ) -> None:
     clock = Hours()
     pending = PendingPositions({member.member: member}, clock)
     pending.take([Commit("g", {place: 5}, member.member, member.generation)])
     pending.commit_now()
-    committed(5)
+    assert committed() == 5
     member.commit({place: 3}, wait=True)  # as if the broker had forgotten it
     clock.now_s = AGAIN_S - 1
     pending.commit_due()
-    committed(3)
+    assert committed() == 3
     clock.now_s = AGAIN_S + COMMIT_S
     pending.commit_due()
-    committed(5)
+    assert committed() == 5
 
 
 def test_positions_of_numbers_that_went_are_not_committed_again(
-    log: KafkaLog, member: KafkaMembership, place: TopicPartition, committed: Callable[[int], None]
+    member: KafkaMembership, place: TopicPartition, committed: Callable[[], int]
 ) -> None:
     clock = Hours()
     pending = PendingPositions({member.member: member}, clock)
@@ -83,7 +86,7 @@ def test_positions_of_numbers_that_went_are_not_committed_again(
     clock.now_s = 2 * AGAIN_S
     pending.commit_due()
     pending.commit_now()
-    committed(9)
+    assert committed() == 9
 
 
 def test_a_position_that_is_settled_after_its_number_went_is_left_to_the_next_owner(
