@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as KafkaPlace
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
@@ -320,8 +320,7 @@ class Catalogue:
             place = TopicPartition(TopicName(each.topic), each.partition)
             doing = f"ask for an offset of {place} (right: Describe)"
             try:
-                found[place] = int(future.result(max(until_s - time.monotonic(), 0)).offset)
-                self._health.note_answer()
+                offset = int(future.result(max(until_s - time.monotonic(), 0)).offset)
             except TimeoutError:
                 left[each] = self._hung(admin, doing, OFFSETS_S)
             except KafkaException as error:
@@ -329,6 +328,12 @@ class Catalogue:
                 if not isinstance(failure, LogUnavailableError):
                     raise failure from error
                 left[each] = failure
+            else:
+                if offset == OFFSET_INVALID:  # what librdkafka answers, and no error, where its broker dies meanwhile
+                    left[each] = LogUnavailableError(f"{doing}: {self._place} went away meanwhile")
+                else:
+                    found[place] = offset
+                    self._health.note_answer()
         return left
 
     # -- groups -------------------------------------------------------------------------------------------------------

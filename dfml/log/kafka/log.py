@@ -16,7 +16,7 @@ from dfml.errors import ConflictError, LogError, LogReadOnlyError, LogUnavailabl
 from dfml.log.base import Cleanup, Commit, Log, Membership, Reader, Settled, TopicConfig
 from dfml.log.kafka.catalogue import ANSWER_S, LOOK_AGAIN_S, Catalogue
 from dfml.log.kafka.client import Clients, Health, client_logger
-from dfml.log.kafka.errors import REFUSED, configured, translated
+from dfml.log.kafka.errors import REFUSED, UNKNOWN, configured, translated
 from dfml.log.kafka.group import EVENTS_AT_ONCE, Handover, KafkaMembership, may_not_commit
 from dfml.log.kafka.lost import LookAfter, is_lost
 from dfml.log.kafka.positions import PendingPositions
@@ -273,6 +273,9 @@ class KafkaLog(Log):
                 answers: list[KafkaPlace] = asker.committed(places, ASK_S)
             except KafkaException as error:
                 raise _reason(asker) or error from error
+            for each in answers:
+                if each.error is not None and each.error.code() not in UNKNOWN:
+                    raise KafkaException(each.error)
             return answers
 
     def join(self, group: str, partitions: int, *, session_timeout_ms: int = 6000) -> Membership:

@@ -4,18 +4,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, Producer
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo
 
 from dfml.aside import call_aside
 from dfml.clock import wall_clock_ms
 from dfml.errors import FencedError, LogError, LogUnavailableError
 from dfml.log import Commit, TopicConfig, open_log
 from dfml.log.kafka import KafkaLog, catalogue, group, lost, transactions
+from dfml.log.kafka import log as kafka_log
 from dfml.log.kafka.client import Clients, Health
 from dfml.log.kafka.transactions import Encoding, Transactions
 from dfml.record import Append, TopicName, TopicPartition
@@ -186,3 +189,50 @@ def test_offsets_that_a_client_never_answers_are_asked_for_by_another(
     assert PLACE in log.end([PLACE])
     first, second = clients
     assert first is not second
+
+
+def test_an_offset_that_a_client_makes_up_where_a_broker_dies_is_asked_for_again(
+    open_on: Callable[[Delivery], KafkaLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_asked, ask = count(), AdminClient.list_offsets
+
+    def invalid_at_first(client: AdminClient, places: dict[Any, Any], **options: Any) -> dict[Any, Any]:
+        if next(n_asked):
+            return ask(client, places, **options)
+        answers = {each: Future() for each in places}
+        for answer in answers.values():
+            answer.set_result(ListOffsetsResultInfo(OFFSET_INVALID, -1, -1))
+        return answers
+
+    log = open_on("identity")
+    log.append([RECORD])
+    ends = log.end([PLACE])
+    monkeypatch.setattr(AdminClient, "list_offsets", invalid_at_first)
+    assert log.end([PLACE]) == ends
+
+
+def test_a_position_that_a_coordinator_cannot_tell_yet_is_not_taken_for_none(
+    open_on: Callable[[Delivery], KafkaLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_asked = count()
+
+    class Loading(Consumer):
+        def committed(self, places: list[Any], *options: Any) -> list[Any]:
+            if next(n_asked):
+                return super().committed(places, *options)
+            error = KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+            return [SimpleNamespace(topic=TOPIC, partition=0, offset=OFFSET_INVALID, error=error)]
+
+    log = open_on("identity")
+    until(lambda: _takes(log, Commit("loading", {PLACE: 1})))
+    monkeypatch.setattr(kafka_log, "Consumer", Loading)
+    assert log.committed("loading", [PLACE]) == {PLACE: 1}
+
+
+def _takes(log: KafkaLog, commit: Commit) -> bool:
+    """Say whether the log takes a commit: a new broker makes its topic of positions first."""
+    try:
+        log.append([], [commit])
+    except LogUnavailableError:
+        return False
+    return True
