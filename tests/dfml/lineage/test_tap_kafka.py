@@ -88,3 +88,4 @@ def test_the_tap_needs_the_right_to_read_topics_alone(
         for _ in range(20):
             tap.step(0.1)
         tap.close()
+    assert [entry.position for entry in request_entries(store, "r0")] == [Position(topic, 0, 0)]
